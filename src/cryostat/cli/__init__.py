@@ -1,0 +1,65 @@
+"""The command line: thin modules, one a command group, loaded only when called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+COMMANDS = {
+    "data": ("cryostat.cli.data", "Import, list, show, audit, split and build cell datasets."),
+    "encoders": ("cryostat.cli.encoders", "List encoders, read their cards, check them."),
+    "features": ("cryostat.cli.features", "Extract, list and verify stored features."),
+    "run": ("cryostat.cli.run", "Train and score heads on frozen encoders: one run, or a whole study."),
+    "score": ("cryostat.cli.score", "Score predictions that were made elsewhere."),
+    "results": ("cryostat.cli.results", "List and compare finished runs."),
+    "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
+}
+"""Command to its module and help line; each module has a click command named `command`."""
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when they are called, so that `--help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--home", metavar="FOLDER", envvar="CRYOSTAT_HOME", help="Where datasets, features and runs live (default ~/.cryostat).")
+@click.version_option(package_name="cryostat")
+@click.pass_context
+def cryostat(ctx: click.Context, home: str | None) -> None:
+    """What frozen foundation models of oncology imaging can really do."""
+    from cryostat.core.home import Home
+
+    ctx.obj = Home.find(home)
+
+
+def main() -> None:
+    """Entry point: our errors end with their message and remedy, without a traceback."""
+    from cryostat.core.errors import CryostatError
+
+    try:
+        cryostat(prog_name="cryostat")
+    except CryostatError as error:
+        place = f"{error.where}: " if error.where else ""
+        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        click.echo(f"{place}{error.problem}.", err=True)
+        click.secho("remedy: ", fg="green", bold=True, err=True, nl=False)
+        click.echo(f"{error.remedy}.", err=True)
+        sys.exit(2)

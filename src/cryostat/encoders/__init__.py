@@ -1,0 +1,1 @@
+"""Frozen encoders: cards that can be read without weights, and loaders."""

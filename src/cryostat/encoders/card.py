@@ -1,0 +1,68 @@
+"""The card of an encoder: everything one should know before loading a byte of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """Facts about a tile encoder.
+
+    Attributes:
+        name: Registry name, lower case with hyphens.
+        title: Name in full.
+        architecture: What it is, e.g. `ViT-L/16`.
+        input_size: Side in px of the square image it was trained on.
+        patch_size: Side in px of one token; a convolutional encoder states its output stride.
+        width: Channels of a token.
+        depth: Number of blocks whose output can be read.
+        prefix_tokens: Class and register tokens before the patch tokens.
+        mean: Per-channel mean of the normalisation, for images in 0 to 1.
+        std: Per-channel standard deviation of the normalisation.
+        mpp: µm per pixel it was trained at, or None when mixed or unknown.
+        precision: Recommended arithmetic: `fp32`, `bf16` or `fp16`.
+        flexible_size: Takes any square input whose side is a multiple of patch_size.
+        licence: Licence of the weights.
+        training_data: What it has seen.
+        hub_id: Repository on the Hugging Face hub, or None.
+        revision: Pinned commit on the hub, or None.
+        gated: The hub asks for a login and consent.
+        parameters: Parameter count, or None when there are none to count.
+        citation: How to cite it.
+        notes: Traps worth knowing, one sentence each.
+    """
+
+    name: str
+    title: str
+    architecture: str
+    input_size: int
+    patch_size: int
+    width: int
+    depth: int
+    prefix_tokens: int = 0
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    mpp: float | None = None
+    precision: str = "fp32"
+    flexible_size: bool = False
+    licence: str = ""
+    training_data: str = ""
+    hub_id: str | None = None
+    revision: str | None = None
+    gated: bool = False
+    parameters: int | None = None
+    citation: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side at the native input size."""
+        return self.input_size // self.patch_size
+
+    def layers(self) -> tuple[str, ...]:
+        """Names of the maps it can give: `block-1` … `block-<depth>`, and `final` (after the last norm)."""
+        return (*(f"block-{i}" for i in range(1, self.depth + 1)), "final")

@@ -1,0 +1,1 @@
+"""Features: encoded once, kept on disk by identity, read by every head."""
