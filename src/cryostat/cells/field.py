@@ -85,7 +85,14 @@ class Field:
 
 
 def field_from_table(
-    fov_id: str, image: NDArray[Any], instances: NDArray[Any], classes: Mapping[int, int], *, mpp: float, source: str, **about: Any
+    fov_id: str,
+    image: NDArray[Any],
+    instances: NDArray[Any],
+    classes: Mapping[int, int],
+    *,
+    mpp: float,
+    source: str,
+    **about: Any,
 ) -> Field:
     """A field whose source lists a class for each nucleus.
 
@@ -109,12 +116,28 @@ def field_from_table(
     _check_table_in_map(ids, classes, source)
     class_ids = np.array([classes.get(int(i), 0) for i in ids], np.int64)
     return Field(
-        fov_id, image, instances, ids, class_ids, np.ones(len(ids), np.float32), None, mpp, source=source, **about
+        fov_id,
+        image,
+        instances,
+        ids,
+        class_ids,
+        np.ones(len(ids), np.float32),
+        None,
+        mpp,
+        source=source,
+        **about,
     )
 
 
 def field_from_semantic(
-    fov_id: str, image: NDArray[Any], instances: NDArray[Any], semantic: NDArray[Any], *, mpp: float, source: str, **about: Any
+    fov_id: str,
+    image: NDArray[Any],
+    instances: NDArray[Any],
+    semantic: NDArray[Any],
+    *,
+    mpp: float,
+    source: str,
+    **about: Any,
 ) -> Field:
     """A field whose source labels pixels: each nucleus gets the commonest class of its pixels (ties: the lower id).
 
@@ -139,7 +162,9 @@ def field_from_semantic(
     width = int(semantic.max()) + 1
     if width > 1024:
         raise InputError(
-            f"the class map holds the id {width - 1}", where=source, remedy="Check that instance and class map are not swapped"
+            f"the class map holds the id {width - 1}",
+            where=source,
+            remedy="Check that instance and class map are not swapped",
         )
     votes = np.bincount(dense.ravel() * width + semantic.ravel().astype(np.int64), minlength=len(ids) * width)
     votes = votes.reshape(len(ids), width)[ids > 0]
@@ -155,19 +180,39 @@ def field_from_semantic(
 def check_image(image: NDArray[Any], source: str) -> None:
     """Refuse what is not an (H, W, 3) image of 8 or 16 bits."""
     if image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(f"the image has shape {image.shape}, not (height, width, 3)", where=source, remedy="Supply an RGB image")
+        raise InputError(
+            f"the image has shape {image.shape}, not (height, width, 3)",
+            where=source,
+            remedy="Supply an RGB image",
+        )
     if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"the image is {image.dtype}, not uint8 or uint16", where=source, remedy="Save it with 8 or 16 bits a channel")
+        raise InputError(
+            f"the image is {image.dtype}, not uint8 or uint16",
+            where=source,
+            remedy="Save it with 8 or 16 bits a channel",
+        )
     if min(image.shape[:2]) < 1 or max(image.shape[:2]) > MAX_SIDE:
-        raise InputError(f"the image measures {image.shape[0]}×{image.shape[1]} px", where=source, remedy="Supply fields of view, not whole slides")
+        raise InputError(
+            f"the image measures {image.shape[0]}×{image.shape[1]} px",
+            where=source,
+            remedy="Supply fields of view, not whole slides",
+        )
 
 
 def check_labels(labels: NDArray[Any], shape: Sequence[int], source: str, what: str) -> None:
     """Refuse a label map that is not of integers, is negative, or does not fit its image."""
     if labels.ndim != 2:
-        raise InputError(f"the {what} has shape {labels.shape}, not (height, width)", where=source, remedy="Supply one label a pixel")
+        raise InputError(
+            f"the {what} has shape {labels.shape}, not (height, width)",
+            where=source,
+            remedy="Supply one label a pixel",
+        )
     if labels.dtype.kind not in "ui":
-        raise InputError(f"the {what} is {labels.dtype}, not integers", where=source, remedy="Save labels as integers; probabilities or normalised masks are not labels")
+        raise InputError(
+            f"the {what} is {labels.dtype}, not integers",
+            where=source,
+            remedy="Save labels as integers; probabilities or normalised masks are not labels",
+        )
     if tuple(labels.shape) != tuple(shape):
         raise InputError(
             f"the {what} is {labels.shape[0]}×{labels.shape[1]} but the image is {shape[0]}×{shape[1]}",
@@ -175,7 +220,9 @@ def check_labels(labels: NDArray[Any], shape: Sequence[int], source: str, what: 
             remedy="Pair each image with its own mask at the same resolution",
         )
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) > np.iinfo(np.int32).max):
-        raise InputError(f"the {what} holds ids outside 0 … 2³¹−1", where=source, remedy="Number the labels from 1")
+        raise InputError(
+            f"the {what} holds ids outside 0 … 2³¹−1", where=source, remedy="Number the labels from 1"
+        )
 
 
 def _check_table_in_map(ids: NDArray[np.int64], classes: Mapping[int, int], source: str) -> None:

@@ -36,9 +36,13 @@ class DatasetWriter:
 
     def __init__(self, folder: Path, facts: DatasetFacts, *, overwrite: bool = False) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", facts.name):
-            raise SettingError(f"{facts.name!r} is no dataset name", remedy="Use lower-case letters, digits and hyphens")
+            raise SettingError(
+                f"{facts.name!r} is no dataset name", remedy="Use lower-case letters, digits and hyphens"
+            )
         if folder.exists() and not overwrite:
-            raise SettingError(f"{folder} exists already", remedy="Pass --overwrite to replace it, or choose another --name")
+            raise SettingError(
+                f"{folder} exists already", remedy="Pass --overwrite to replace it, or choose another --name"
+            )
         _check_class_table(facts)
         self.folder, self.facts = folder, facts
         self._fovs: list[dict[str, Any]] = []
@@ -53,7 +57,9 @@ class DatasetWriter:
         self._draft = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}.importing-"))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -64,14 +70,27 @@ class DatasetWriter:
         """Check one field of view and write its arrays."""
         where = field.source or field.fov_id
         if not field.fov_id or field.fov_id in self._hashes:
-            raise InputError(f"the field-of-view id {field.fov_id!r} occurs twice or is empty", where=where, remedy="Give each field its own name")
+            raise InputError(
+                f"the field-of-view id {field.fov_id!r} occurs twice or is empty",
+                where=where,
+                remedy="Give each field its own name",
+            )
         check_image(field.image, where)
         check_labels(field.instances, field.image.shape[:2], where, "instance map")
         check_classes(field, self.facts.classes)
         if not 0.01 <= field.mpp <= 20:
-            raise InputError(f"{field.mpp} µm per pixel is not a microscope's", where=where, remedy="State the scale with --mpp")
-        instances = field.instances.astype(np.uint16 if field.instances.max(initial=0) < 2**16 else np.int32, copy=False)
-        hashes = [self._array("images", field.fov_id, field.image), self._array("instances", field.fov_id, instances)]
+            raise InputError(
+                f"{field.mpp} µm per pixel is not a microscope's",
+                where=where,
+                remedy="State the scale with --mpp",
+            )
+        instances = field.instances.astype(
+            np.uint16 if field.instances.max(initial=0) < 2**16 else np.int32, copy=False
+        )
+        hashes = [
+            self._array("images", field.fov_id, field.image),
+            self._array("instances", field.fov_id, instances),
+        ]
         if field.semantic is not None:
             hashes.append(self._array("semantic", field.fov_id, field.semantic.astype(np.uint16, copy=False)))
         self._hashes[field.fov_id] = hashes
@@ -100,7 +119,11 @@ class DatasetWriter:
 
     def _finish(self) -> None:
         if not self._fovs:
-            raise InputError("no field of view could be read", where=self.facts.name, remedy="Check that the source folder is the released layout")
+            raise InputError(
+                "no field of view could be read",
+                where=self.facts.name,
+                remedy="Check that the source folder is the released layout",
+            )
         fovs, cells = pd.DataFrame(self._fovs), pd.concat(self._cells, ignore_index=True)
         write_parquet(self._draft / "fovs.parquet", fovs)
         write_parquet(self._draft / "cells.parquet", cells)
@@ -126,7 +149,12 @@ class DatasetWriter:
     def _toml(self, fovs: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
         facts = self.facts
         classes = [{"id": c.id, "name": c.name, "color": c.color} for c in facts.classes]
-        about = fovs.drop(columns=["source"]).sort_values("fov_id").astype(object).where(lambda t: t.notna(), None)
+        about = (
+            fovs.drop(columns=["source"])
+            .sort_values("fov_id")
+            .astype(object)
+            .where(lambda t: t.notna(), None)
+        )
         content = {
             "classes": [(c.id, c.name) for c in facts.classes],
             "arrays": self._hashes,
@@ -166,7 +194,10 @@ def write_split(folder: Path, split: Split, known: Iterable[str] | None = None) 
     if wrong := sorted(set(split.parts.values()) - set(PARTS)):
         raise InputError(f"split {split.name!r} has a part {wrong[0]!r}", remedy="Use train, valid and test")
     if lacking := [part for part in PARTS if part not in set(split.parts.values())]:
-        raise InputError(f"split {split.name!r} has no field in {lacking[0]!r}", remedy="Every split needs train, valid and test")
+        raise InputError(
+            f"split {split.name!r} has no field in {lacking[0]!r}",
+            remedy="Every split needs train, valid and test",
+        )
     table = pd.DataFrame({"fov_id": list(split.parts), "part": list(split.parts.values())})
     write_parquet(folder / "splits" / f"{safe_name(split.name)}.parquet", table)
 
@@ -174,10 +205,18 @@ def write_split(folder: Path, split: Split, known: Iterable[str] | None = None) 
 def _check_class_table(facts: DatasetFacts) -> None:
     ids = [c.id for c in facts.classes]
     if not ids or ids != sorted(set(ids)) or min(ids) < 1 or max(ids) > 1023:
-        raise InputError(f"class ids {ids} are not ascending, unique and between 1 and 1023", where=facts.name, remedy="Number the classes from 1")
+        raise InputError(
+            f"class ids {ids} are not ascending, unique and between 1 and 1023",
+            where=facts.name,
+            remedy="Number the classes from 1",
+        )
     names = [c.name for c in facts.classes]
     if len(set(names)) < len(names) or not all(names):
-        raise InputError("two classes share a name, or one has none", where=facts.name, remedy="Give each class its own name")
+        raise InputError(
+            "two classes share a name, or one has none",
+            where=facts.name,
+            remedy="Give each class its own name",
+        )
 
 
 def _fov_row(field: Field) -> dict[str, Any]:

@@ -39,8 +39,15 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--home", metavar="FOLDER", envvar="CRYOSTAT_HOME", help="Where datasets, features and runs live (default ~/.cryostat).")
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.option(
+    "--home",
+    metavar="FOLDER",
+    envvar="CRYOSTAT_HOME",
+    help="Where datasets, features and runs live (default ~/.cryostat).",
+)
 @click.version_option(package_name="cryostat")
 @click.pass_context
 def cryostat(ctx: click.Context, home: str | None) -> None:

@@ -73,7 +73,9 @@ class TileEncoder(ABC):
         mean = torch.tensor(self.card.mean, device=self.device).view(1, 3, 1, 1)
         std = torch.tensor(self.card.std, device=self.device).view(1, 3, 1, 1)
         normalised = (images.to(self.device, torch.float32) - mean) / std
-        with torch.autocast(self.device.type, dtype=_DTYPES.get(self.precision), enabled=self.precision != "fp32"):
+        with torch.autocast(
+            self.device.type, dtype=_DTYPES.get(self.precision), enabled=self.precision != "fp32"
+        ):
             maps = self._maps(normalised, layers)
         return {layer: self._checked(maps[layer], images.shape[-1]).float() for layer in layers}
 
@@ -81,12 +83,16 @@ class TileEncoder(ABC):
         card, size = self.card, images.shape[-1]
         if unknown := [layer for layer in layers if layer not in card.layers()]:
             raise EncoderError(
-                f"{card.name} has no layer {unknown[0]!r}", remedy=f"Choose from block-1 … block-{card.depth}, final"
+                f"{card.name} has no layer {unknown[0]!r}",
+                remedy=f"Choose from block-1 … block-{card.depth}, final",
             )
         fits = size % card.patch_size == 0 if card.flexible_size else size == card.input_size
         if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != size or not fits:
             wanted = f"a multiple of {card.patch_size}" if card.flexible_size else str(card.input_size)
-            raise EncoderError(f"{card.name} cannot encode images of shape {tuple(images.shape)}", remedy=f"Supply (N, 3, S, S), S {wanted}")
+            raise EncoderError(
+                f"{card.name} cannot encode images of shape {tuple(images.shape)}",
+                remedy=f"Supply (N, 3, S, S), S {wanted}",
+            )
 
     def _checked(self, maps: Tensor, size: int) -> Tensor:
         side = size // self.card.patch_size
