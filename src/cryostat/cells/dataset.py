@@ -60,9 +60,7 @@ class CellDataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not (folder / "dataset.toml").exists():
-            raise InputError(
-                "is not an imported dataset", where=folder, remedy="Import one with: cryostat data import"
-            )
+            raise InputError("is not an imported dataset", where=folder, remedy="Import one with: cryostat data import")
         self.facts: dict[str, Any] = read_toml(folder / "dataset.toml")
         if self.facts.get("format") != FORMAT:
             raise InputError(
@@ -84,9 +82,7 @@ class CellDataset:
     @cached_property
     def classes(self) -> tuple[CellClass, ...]:
         """The cell types, ids ascending, without background."""
-        return tuple(
-            CellClass(int(c["id"]), str(c["name"]), str(c.get("color", ""))) for c in self.facts["classes"]
-        )
+        return tuple(CellClass(int(c["id"]), str(c["name"]), str(c.get("color", ""))) for c in self.facts["classes"])
 
     @cached_property
     def fovs(self) -> pd.DataFrame:
@@ -175,6 +171,4 @@ def load_dataset(name: str | Path, home: Home | None = None) -> CellDataset:
 
 def dataset_names(home: Home) -> list[str]:
     """Names of the datasets imported under a home folder."""
-    return sorted(
-        p.parent.name for p in home.datasets.glob("*/dataset.toml") if not p.parent.name.startswith(".")
-    )
+    return sorted(p.parent.name for p in home.datasets.glob("*/dataset.toml") if not p.parent.name.startswith("."))

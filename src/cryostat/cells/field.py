@@ -220,9 +220,7 @@ def check_labels(labels: NDArray[Any], shape: Sequence[int], source: str, what: 
             remedy="Pair each image with its own mask at the same resolution",
         )
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) > np.iinfo(np.int32).max):
-        raise InputError(
-            f"the {what} holds ids outside 0 … 2³¹−1", where=source, remedy="Number the labels from 1"
-        )
+        raise InputError(f"the {what} holds ids outside 0 … 2³¹−1", where=source, remedy="Number the labels from 1")
 
 
 def _check_table_in_map(ids: NDArray[np.int64], classes: Mapping[int, int], source: str) -> None:

@@ -149,12 +149,7 @@ class DatasetWriter:
     def _toml(self, fovs: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
         facts = self.facts
         classes = [{"id": c.id, "name": c.name, "color": c.color} for c in facts.classes]
-        about = (
-            fovs.drop(columns=["source"])
-            .sort_values("fov_id")
-            .astype(object)
-            .where(lambda t: t.notna(), None)
-        )
+        about = fovs.drop(columns=["source"]).sort_values("fov_id").astype(object).where(lambda t: t.notna(), None)
         content = {
             "classes": [(c.id, c.name) for c in facts.classes],
             "arrays": self._hashes,

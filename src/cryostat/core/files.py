@@ -40,15 +40,13 @@ def read_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
     except (ValueError, EOFError, OSError, SyntaxError) as error:
         raise _npy_error(path, error) from error
     if not isinstance(array, np.ndarray):
-        raise InputError(
-            "is an npz archive, not one array", where=path, remedy="Save the array with numpy.save"
-        )
+        raise InputError("is an npz archive, not one array", where=path, remedy="Save the array with numpy.save")
     return array
 
 
 def _npy_error(path: Path, error: Exception) -> InputError:
     text = str(error)
-    if "Object arrays" in text or "allow_pickle" in text and _starts_like_npy(path):
+    if "Object arrays" in text or ("allow_pickle" in text and _starts_like_npy(path)):
         return InputError(
             "holds pickled Python objects, which can run code when read",
             where=path,
@@ -60,9 +58,7 @@ def _npy_error(path: Path, error: Exception) -> InputError:
             where=path,
             remedy="Check that the download is complete and the name is right",
         )
-    return InputError(
-        f"is damaged or truncated ({text})", where=path, remedy="Download or copy the file again"
-    )
+    return InputError(f"is damaged or truncated ({text})", where=path, remedy="Download or copy the file again")
 
 
 def _starts_like_npy(path: Path) -> bool:
@@ -85,9 +81,7 @@ def require_folder(path: Path) -> None:
     if not path.exists():
         raise InputError("does not exist", where=path, remedy="Check the path")
     if not path.is_dir():
-        raise InputError(
-            "is a file, not a folder", where=path, remedy="Name the folder that holds the dataset"
-        )
+        raise InputError("is a file, not a folder", where=path, remedy="Name the folder that holds the dataset")
     if not any(path.iterdir()):
         raise InputError("is an empty folder", where=path, remedy="Check that the dataset was unpacked here")
 
@@ -98,9 +92,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"is not valid JSON ({error})", where=path, remedy="Repair or delete the file"
-        ) from error
+        raise InputError(f"is not valid JSON ({error})", where=path, remedy="Repair or delete the file") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -187,6 +179,4 @@ def read_table(path: Path) -> Any:
     try:
         return reader(path)
     except (ValueError, UnicodeDecodeError, pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"cannot be read as a table ({error})", where=path, remedy="Open and save it again"
-        ) from error
+        raise InputError(f"cannot be read as a table ({error})", where=path, remedy="Open and save it again") from error

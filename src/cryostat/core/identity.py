@@ -25,9 +25,7 @@ def digest(facts: Any, length: int = 16) -> str:
 
     Numbers that are equal hash equally (224 and 224.0); keys are sorted; NaN is refused.
     """
-    text = json.dumps(
-        _canonical(facts), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    text = json.dumps(_canonical(facts), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 

@@ -41,7 +41,8 @@ class ImportOptions:
 
     Attributes:
         mpp: µm per pixel, for formats that do not state it.
-        clinical: Table with a row a patient or field of view (`patient_id` or `fov_id` column), further columns become groups.
+        clinical: Table with a row a patient or field of view (`patient_id` or `fov_id` column); further columns
+            become groups.
         classes: Class table (`id,name[,color]`), for formats that do not know their classes.
         limit: Read at most this many fields of view.
         settings: Format-specific settings, name to text (`--set name=value`).

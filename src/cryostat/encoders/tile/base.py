@@ -73,9 +73,7 @@ class TileEncoder(ABC):
         mean = torch.tensor(self.card.mean, device=self.device).view(1, 3, 1, 1)
         std = torch.tensor(self.card.std, device=self.device).view(1, 3, 1, 1)
         normalised = (images.to(self.device, torch.float32) - mean) / std
-        with torch.autocast(
-            self.device.type, dtype=_DTYPES.get(self.precision), enabled=self.precision != "fp32"
-        ):
+        with torch.autocast(self.device.type, dtype=_DTYPES.get(self.precision), enabled=self.precision != "fp32"):
             maps = self._maps(normalised, layers)
         return {layer: self._checked(maps[layer], images.shape[-1]).float() for layer in layers}
 
