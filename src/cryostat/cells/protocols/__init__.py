@@ -1,0 +1,122 @@
+"""Protocols: versioned, named sets of rules, shipped as files and shown in every report."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from cryostat.core.errors import SettingError
+from cryostat.core.identity import differences
+
+CHOICES = {
+    "tiling.kind": ("overlapping", "even-cut"),
+    "images.scaling": ("dtype-range", "tile-maximum"),
+    "scoring.nuclei": ("whole", "tile"),
+    "scoring.truth": ("nucleus-table", "truncated-mean"),
+    "scoring.class_set": ("fixed", "floating"),
+}
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a field is cut: `kind`, µm per pixel (0: the field's own), least overlap as a share of the tile."""
+
+    kind: str
+    mpp: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Images:
+    """How pixels become 0 … 1: by the range of their type, or by the tile's own maximum."""
+
+    scaling: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """Whether dense heads have a logit for background (which no loss ever asks for)."""
+
+    background_logit: bool
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is scored.
+
+    Attributes:
+        nuclei: `whole` after blending, or `tile`: a nucleus cut by a tile border counts once in each tile.
+        truth: Class from the nucleus table, or the truncated mean of its pixels' class ids.
+        background_may_win: Background takes part in the argmax.
+        class_set: `fixed` by the truth of the scored part, or `floating` with the predictions.
+    """
+
+    nuclei: str
+    truth: str
+    background_may_win: bool
+    class_set: str
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named set of rules; two runs compare only under the same one."""
+
+    name: str
+    version: int
+    about: str
+    tiling: Tiling
+    images: Images
+    training: Training
+    scoring: Scoring
+
+    def rules(self) -> dict[str, Any]:
+        """The rules as plain data, for identities and reports."""
+        rules = asdict(self)
+        del rules["about"]
+        return rules
+
+    def at(self, mpp: float | None) -> Protocol:
+        """The same protocol at another scale (µm per pixel; 0: the field's own); None changes nothing."""
+        if mpp is None or mpp == self.tiling.mpp:
+            return self
+        if mpp < 0:
+            raise SettingError(f"{mpp} is no scale", remedy="Give µm per pixel, or 0 for each field's own")
+        return replace(self, tiling=replace(self.tiling, mpp=float(mpp)))
+
+    def quirks(self) -> list[str]:
+        """The rules that differ from `standard`, as `field: ours / standard's`."""
+        return [
+            d
+            for d in differences(self.rules(), load_protocol("standard").rules())
+            if not d.startswith(("name", "version"))
+        ]
+
+
+def protocol_names() -> list[str]:
+    """Names of the protocols that ship."""
+    return sorted(p.name.removesuffix(".toml") for p in files(__package__).iterdir() if p.name.endswith(".toml"))
+
+
+@cache
+def load_protocol(name: str) -> Protocol:
+    """A protocol by name.
+
+    Raises:
+        SettingError: There is none of that name.
+    """
+    if name not in protocol_names():
+        raise SettingError(f"there is no protocol {name!r}", remedy=f"Choose one of: {', '.join(protocol_names())}")
+    return _parse(tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")))
+
+
+def _parse(facts: dict[str, Any]) -> Protocol:
+    sections = {"tiling": Tiling, "images": Images, "training": Training, "scoring": Scoring}
+    for path, allowed in CHOICES.items():
+        section, key = path.split(".")
+        if facts[section][key] not in allowed:
+            raise SettingError(f"{path} = {facts[section][key]!r}", remedy=f"Use one of {allowed}")
+    built = {name: kind(**{f.name: facts[name][f.name] for f in fields(kind)}) for name, kind in sections.items()}
+    return Protocol(name=facts["name"], version=facts["version"], about=facts["about"], **built)
