@@ -38,9 +38,15 @@ class Images:
 
 @dataclass(frozen=True)
 class Training:
-    """Whether dense heads have a logit for background (which no loss ever asks for)."""
+    """How heads are fitted.
+
+    Attributes:
+        background_logit: Dense heads have an output for background, which no loss ever asks for.
+        standardise: Features are centred and scaled by the training part before they reach the head.
+    """
 
     background_logit: bool
+    standardise: bool
 
 
 @dataclass(frozen=True)
