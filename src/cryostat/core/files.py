@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -156,8 +156,12 @@ def write_parquet(path: Path, frame: Any) -> None:
         frame.to_parquet(stream, index=False)
 
 
-def read_table(path: Path) -> Any:
-    """Read a CSV, TSV or Parquet table as a pandas frame, ids kept as text where quoted so in the file.
+def read_table(path: Path, text: Sequence[str] = ()) -> Any:
+    """Read a CSV, TSV or Parquet table as a pandas frame.
+
+    Args:
+        path: The table; its ending tells the form.
+        text: Columns to read as text, so that the id `007` stays what it is; those that are absent are passed over.
 
     Raises:
         InputError: The file is missing, of another kind, or cannot be parsed.
@@ -165,9 +169,10 @@ def read_table(path: Path) -> Any:
     import pandas as pd
     import pyarrow as pa
 
+    as_text = dict.fromkeys(text, str)
     readers: dict[str, Callable[[Path], Any]] = {
-        ".csv": pd.read_csv,
-        ".tsv": lambda p: pd.read_csv(p, sep="\t"),
+        ".csv": lambda p: pd.read_csv(p, dtype=as_text),
+        ".tsv": lambda p: pd.read_csv(p, sep="\t", dtype=as_text),
         ".parquet": pd.read_parquet,
     }
     require_file(path)
