@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_overlapping_tiles_are_full_and_cover(height: int, width: int, size: int
         seen[p.y : p.y + p.height, p.x : p.x + p.width] += 1
     assert (seen >= 1).all()
     starts = sorted({p.y for p in pieces})
-    assert all(b - a <= size * (1 - overlap) + 1 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= size * (1 - overlap) + 1 for a, b in itertools.pairwise(starts))
 
 
 @pytest.mark.parametrize("size", [8, 224])

@@ -46,25 +46,27 @@ class CellProbeSettings:
         ring_um: Width of the ring of context around each nucleus in µm; 0 for none.
         hidden: Width of a hidden layer; 0 makes the probe linear.
         dropout: On the standardised features and on the hidden layer.
-        epochs: Most passes over the training nuclei.
+        steps: Most optimiser steps.
         batch: Nuclei a step.
         lr: Peak learning rate of AdamW, after a linear warm-up, followed by a cosine to 1 % of it.
         weight_decay: Of AdamW.
         label_smoothing: Of the cross-entropy.
         balance: Class weights are frequency to the power of −balance; 0 trusts the frequencies, 1 undoes them.
-        patience: Epochs without a better validation macro F1 before training stops.
+        validate_every: Steps between looks at the validation part.
+        patience: Looks without a better validation macro F1 before training stops.
     """
 
     ring_um: float = 4.0
     hidden: int = 0
     dropout: float = 0.0
-    epochs: int = 40
-    batch: int = 256
-    lr: float = 1e-3
+    steps: int = 2000
+    batch: int = 512
+    lr: float = 5e-3
     weight_decay: float = 0.03
     label_smoothing: float = 0.05
     balance: float = 0.5
-    patience: int = 10
+    validate_every: int = 50
+    patience: int = 12
 
 
 @dataclass(frozen=True)

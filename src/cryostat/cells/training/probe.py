@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,20 +95,27 @@ def _train(
     settings: CellProbeSettings,
     validate: Callable[[], float],
 ) -> None:
-    per_epoch = max(1, -(-len(x) // settings.batch))
-    optimiser, schedule = adamw(model, settings.lr, settings.weight_decay, settings.epochs * per_epoch)
-    for epoch in range(1, settings.epochs + 1):
+    optimiser, schedule = adamw(model, settings.lr, settings.weight_decay, settings.steps)
+    batches, total = _batches(len(x), settings.batch), 0.0
+    for step in range(1, settings.steps + 1):
+        rows = next(batches).to(x.device)
         model.train()
-        total = 0.0
-        for rows in torch.randperm(len(x)).to(x.device).split(settings.batch):
-            loss = F.cross_entropy(model(x[rows]), y[rows], weights, label_smoothing=settings.label_smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach()) * len(rows)
-        if keeper.look(epoch, validate(), total / len(x)):
-            return
+        loss = F.cross_entropy(model(x[rows]), y[rows], weights, label_smoothing=settings.label_smoothing)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        total += float(loss.detach())
+        if step % settings.validate_every == 0 or step == settings.steps:
+            if keeper.look(step, validate(), total / settings.validate_every):
+                return
+            total = 0.0
+
+
+def _batches(n: int, size: int) -> Iterator[Tensor]:
+    """Shuffled row numbers without end."""
+    while True:
+        yield from torch.randperm(n).split(size)
 
 
 @torch.no_grad()
