@@ -33,6 +33,9 @@ class ClinicalShift:
     test: str
 
 
+PUBLISHED_RULE = "published-rule"
+"""Name of the split that follows the published rule, patient leakage included."""
+
 SHIFTS = (
     ClinicalShift("tumour-type", r"hist|type|diagnos", r"adeno", r"mucin"),
     ClinicalShift("tumour-stage", r"stage", r"^\D*(3|iii)[abc]?$", r"^\D*(4|iv)[abc]?$"),
@@ -93,7 +96,7 @@ def published_rule(fovs: pd.DataFrame) -> Split:
     part_of = dict.fromkeys(order, "test")
     part_of |= dict.fromkeys(order[:n_train], "train") | dict.fromkeys(order[n_train : n_train + n_valid], "valid")
     parts = {str(fov): part_of[str(region(str(fov))).zfill(3)] for fov in fovs["fov_id"]}
-    return in_table_order("published-rule", parts, fovs)
+    return in_table_order(PUBLISHED_RULE, parts, fovs)
 
 
 def _shifts(fovs: pd.DataFrame) -> list[Split]:
