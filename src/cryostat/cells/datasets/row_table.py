@@ -48,6 +48,10 @@ class RowTable:
     def _key(self, fov_id: str, patient_id: str | None) -> str:
         return fov_id if self.key == "fov_id" else patient_id or ""
 
+    def columns(self) -> list[str]:
+        """The columns beside the key, in alphabetical order."""
+        return sorted({column for row in self.rows.values() for column in row})
+
     def join(self, field: Field) -> Field:
         """The field with its patient and site as the table has them, and every other column as a group."""
         about = self.of(field.fov_id, field.patient_id)

@@ -62,7 +62,8 @@ def compact(instances: NDArray[Any]) -> NDArray[np.int32]:
     there[instances.ravel()] = True
     there[0] = False
     number: NDArray[np.int32] = np.cumsum(there, dtype=np.int32) * there
-    return number[instances]
+    numbered: NDArray[np.int32] = number[instances]
+    return numbered
 
 
 def _means(values: NDArray[np.float32], labels: NDArray[Any], count: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -92,9 +92,9 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def find_column(frame: pd.DataFrame, names: Iterable[str]) -> str | None:
-    """The first column that has one of the names, case, spaces and punctuation aside."""
-    plain = {_plain(str(column)): str(column) for column in reversed(list(frame.columns))}
+def find_column(columns: Iterable[str], names: Iterable[str]) -> str | None:
+    """The first of the columns that has one of the names, case, spaces and punctuation aside."""
+    plain = {_plain(column): column for column in reversed([str(column) for column in columns])}
     return next((plain[name] for name in map(_plain, names) if name in plain), None)
 
 
