@@ -29,6 +29,11 @@ def digest(facts: Any, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
+def canonical(facts: Facts) -> dict[str, Any]:
+    """The form in which facts are hashed, ready for JSON: text keys, whole floats as integers, sequences as lists."""
+    return {str(key): _canonical(item) for key, item in facts.items()}
+
+
 def _canonical(value: Any) -> Any:
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
