@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from cryostat.cells.audit.report import CountRow, Finding
+from cryostat.cells.audit.report import CountRow, Finding, places
 from cryostat.cells.dataset import PARTS, CellDataset, Split
 from cryostat.cells.splits.grouping import values
 
@@ -44,21 +44,33 @@ def _row(table: pd.DataFrame, fovs: Iterable[str], about: CountRow) -> CountRow:
 def class_findings(dataset: CellDataset, rows: Iterable[CountRow]) -> Iterator[Finding]:
     """Ids without names, names without nuclei, nuclei without a class, classes that a part lacks."""
     names = {c.name for c in dataset.classes}
+    by_scope: dict[str, list[CountRow]] = {"all": [], "site": [], "split": []}
     for row in rows:
-        lacking = [name for name in row.per_class if name in names and not row.per_class[name]]
-        if row.scope == "all":
-            yield from _of_all(row, names, lacking)
-        elif row.scope == "split" and lacking:
-            yield Finding(
-                "warning",
-                "class missing from part",
-                f"has no {', no '.join(lacking)}",
-                f"split {row.name}, {row.part}",
-                "Read that class' scores as undefined, or choose another split",
-            )
+        by_scope[row.scope].append(row)
+    for row in by_scope["all"]:
+        yield from _of_all(row, names)
+        present = [name for name in row.per_class if name in names and row.per_class[name]]
+        yield from _of_parts(by_scope["split"], present)
 
 
-def _of_all(row: CountRow, names: set[str], lacking: list[str]) -> Iterator[Finding]:
+def _of_parts(rows: Iterable[CountRow], present: Iterable[str]) -> Iterator[Finding]:
+    lacking = [
+        f"{row.name}/{row.part} ({', '.join(missing)})"
+        for row in rows
+        if row.fields and (missing := [name for name in present if not row.per_class[name]])
+    ]
+    if lacking:
+        yield Finding(
+            "warning",
+            "class missing from part",
+            f"{len(lacking)} parts of splits lack classes that the dataset has",
+            places(lacking),
+            "Read the scores of such a class as undefined, or choose another split",
+        )
+
+
+def _of_all(row: CountRow, names: set[str]) -> Iterator[Finding]:
+    lacking = [name for name in row.per_class if name in names and not row.per_class[name]]
     strangers = [name for name in row.per_class if name not in names and name != NO_CLASS]
     if strangers:
         n = sum(row.per_class[name] for name in strangers)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cryostat.core.progress import track
+
 RADIUS = 7
 """Pixels around a landmark that describe it."""
 POOL = 3
@@ -32,8 +34,8 @@ OVERLAP = 1600
 """Least overlap in thumbnail pixels (µm²)."""
 ENOUGH = 400
 """Landmark pairs that are asked for their orientation and shift when two fields have more."""
-BUDGET = 200_000
-"""Landmarks in all; beyond, each field keeps its strongest."""
+BUDGET, LEAST = 60_000, 24
+"""Landmarks in all, beyond which each field keeps its strongest, but at least so many."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def find_duplicates(names: Sequence[str], thumbnails: Sequence[NDArray[np.float3
     """
     if len(names) < 2:
         return []
-    limit = max(16, BUDGET // len(names))
+    limit = max(LEAST, BUDGET // len(names))
     landmarks = [_landmarks(thumbnail, limit) for thumbnail in thumbnails]
     found = []
     for i, j, matches in _alike(landmarks):
@@ -125,7 +127,7 @@ def _alike(landmarks: Sequence[_Landmarks]) -> Iterator[tuple[int, int, NDArray[
     starts = np.concatenate([[0], np.cumsum(sizes)])
     everything = np.concatenate([marks.description for marks in landmarks])
     owner = np.repeat(np.arange(len(landmarks)), sizes)
-    for i, marks in enumerate(landmarks):
+    for i, marks in enumerate(track(landmarks, "Comparing fields")):
         later = everything[starts[i + 1] :]
         mine, theirs = np.nonzero(marks.description @ later.T >= ALIKE)
         theirs = theirs + starts[i + 1]
