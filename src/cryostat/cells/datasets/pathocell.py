@@ -25,7 +25,7 @@ from cryostat.cells.datasets.hdf5 import Hdf5File, open_hdf5
 from cryostat.cells.datasets.importing import FieldSource, ImportOptions, Listing
 from cryostat.cells.datasets.row_table import RowTable, read_row_table
 from cryostat.cells.datasets.settings import Setting, read_settings
-from cryostat.cells.field import CellClass, DatasetFacts, Field, field_from_semantic
+from cryostat.cells.field import CellClass, DatasetFacts, Field, check_labels, field_from_semantic
 from cryostat.cells.splits.pathocell import infiltrate, patient, region
 from cryostat.core.errors import InputError
 from cryostat.core.files import require_folder
@@ -168,15 +168,12 @@ def _load(
 ) -> Field:
     with open_hdf5(path) as file:
         image = _image(file)
-        instances, types = _labels(file, "gt_inst"), _labels(file, "gt_ct")
+        instances, types = _labels(file, "gt_inst", image), _labels(file, "gt_ct", image)
         _check_types(types, path)
         if check and "gt_ct_coarse" in file:
-            _check_merge(types, _labels(file, "gt_ct_coarse"), path)
-    fov = path.stem
-    groups = {"region": f"{region(fov):03d}", "tma": fov[-1], "infiltrate": infiltrate(fov) or ""}
-    about = clinical.of(fov, patient_name(fov)) if clinical else {}
-    named = lookup[types]
-    return field_from_semantic(
+            _check_merge(types, _labels(file, "gt_ct_coarse", image), path)
+    fov, named = path.stem, lookup[types]
+    field = field_from_semantic(
         fov,
         image,
         np.where((types > 0) & (named == 0), 0, instances),
@@ -184,9 +181,9 @@ def _load(
         mpp=facts.mpp or 0.0,
         source=str(path.relative_to(source)),
         patient_id=patient_name(fov),
-        site=about.pop("site", None),
-        groups={name: value for name, value in (groups | about).items() if name != "patient_id"},
+        groups={"region": f"{region(fov):03d}", "tma": fov[-1], "infiltrate": infiltrate(fov) or ""},
     )
+    return clinical.join(field) if clinical else field
 
 
 def _image(file: Hdf5File) -> NDArray[Any]:
@@ -200,7 +197,7 @@ def _image(file: Hdf5File) -> NDArray[Any]:
     return np.ascontiguousarray(np.moveaxis(image, 0, -1))
 
 
-def _labels(file: Hdf5File, key: str) -> NDArray[Any]:
+def _labels(file: Hdf5File, key: str, image: NDArray[Any]) -> NDArray[Any]:
     labels = file.array(key)
     labels = labels[0] if labels.ndim == 3 and labels.shape[0] == 1 else labels
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
@@ -209,6 +206,7 @@ def _labels(file: Hdf5File, key: str) -> NDArray[Any]:
             where=file.path,
             remedy="Supply the released file",
         )
+    check_labels(labels, image.shape[:2], f"{file.path}, {key}", "label map")
     return labels
 
 
@@ -223,12 +221,6 @@ def _check_types(types: NDArray[Any], path: Path) -> None:
 
 def _check_merge(types: NDArray[Any], coarse: NDArray[Any], path: Path) -> None:
     """Compare the file's own coarse ids with the merge; whether dirt was zeroed there is not known, so it may be."""
-    if coarse.shape != types.shape:
-        raise InputError(
-            f"the key 'gt_ct_coarse' is {coarse.shape} but 'gt_ct' is {types.shape}",
-            where=path,
-            remedy="Download it again",
-        )
     merged = _lookup(fine=False)[types]
     dirt = (types > 0) & (merged == 0)
     wrong = (merged != coarse) & ~dirt
