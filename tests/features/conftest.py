@@ -16,6 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 Start = Callable[..., BaseProcess]
 
 
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody cuts the power in a test, and thousands of small files need not wait for the disk."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
 @pytest.fixture(scope="session")
 def forkserver() -> Any:
     context = multiprocessing.get_context("forkserver")
@@ -26,12 +32,12 @@ def forkserver() -> Any:
 @pytest.fixture
 def start(forkserver: Any) -> Iterator[Start]:
     """Start `extraction_worker.run(**settings)` in a process of its own; what still runs at the end is killed."""
-    from extraction_worker import run
+    from extraction_worker import run_alone
 
     processes = []
 
     def begin(**settings: Any) -> BaseProcess:
-        process = forkserver.Process(target=run, kwargs=settings)
+        process = forkserver.Process(target=run_alone, kwargs=settings)
         process.start()
         processes.append(process)
         return process

@@ -283,14 +283,14 @@ def test_a_full_disk_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest
     assert encoder.calls == 1  # the one look at the shapes
 
 
-def test_memory_that_runs_out_names_the_remedy(tmp_path: Path) -> None:
+def test_memory_that_runs_out_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = PatchMeans()
     run(tmp_path, 4)["final"].discard(0)
 
     def exhausted(*_: Any) -> None:
         raise torch.cuda.OutOfMemoryError
 
-    encoder._maps = exhausted  # type: ignore[method-assign]
+    monkeypatch.setattr(encoder, "_maps", exhausted)
     with pytest.raises(EncoderError, match="smaller --batch-size"):
         extract(NumberedTiles(4), encoder, ["final"], Home(tmp_path))
 

@@ -29,7 +29,10 @@ def command() -> None:
 @command.command("list")
 @click.pass_obj
 def list_stores(home: Home) -> None:
-    """List the stores: whose features, how many tiles, complete or not, how large."""
+    """List the stores.
+
+    Whose features they are, of how many tiles, how many of them are stored, how many could not be read, and the size.
+    """
     from rich.console import Console
 
     from cryostat.core.errors import StoreError
@@ -71,7 +74,10 @@ def _row(store: FeatureStore) -> list[str]:
 @click.argument("store")
 @click.pass_obj
 def show(home: Home, store: str) -> None:
-    """Show the whole identity of STORE (its name, or part of it), its geometry, speed and failures."""
+    """Show all that is known of STORE.
+
+    Its geometry, speed, whole identity, and the tiles that could not be read. STORE is its name or any part that tells.
+    """
     from rich.console import Console
     from rich.markup import escape
 
@@ -98,7 +104,7 @@ def _facts(store: FeatureStore) -> Table:
         "tiles": f"{tiles:,} stored of {store.tiles:,}",
         "features": f"{height} × {width} tokens × {channels} channels, float16",
         "shards": f"{len(records)} stored of {store.shards}, {store.shard_tiles} tiles each",
-        "size": f"{_size(sum(r.bytes for r in records))} stored of {_size(store.nbytes)}",
+        "size": f"{_size(sum(r.bytes for r in records))} on disk, {_size(store.nbytes)} of features when complete",
         "encoded on": ", ".join(sorted({r.device for r in records if r.device})) or "–",
         "speed": f"{tiles / seconds:.1f} tiles/s" if seconds else "–",
     }
@@ -118,7 +124,10 @@ def _facts(store: FeatureStore) -> Table:
 @click.pass_obj
 @click.pass_context
 def verify(ctx: click.Context, home: Home, store: str | None, repair: bool, retry_failed: bool) -> None:
-    """Read every byte of STORE (all stores without it) and compare checksums; ends with 1 if damage remains."""
+    """Compare every byte with its checksum.
+
+    Of STORE (its name or any part that tells), or of all stores. Ends with status 1 if damage is left.
+    """
     from cryostat.core.errors import SettingError, StoreError
 
     if retry_failed and not repair:
@@ -160,7 +169,10 @@ def _report(store: FeatureStore, shards: Sequence[int], *, repaired: bool) -> No
 @click.option("--yes", is_flag=True, help="Delete them; without it they are only listed.")
 @click.pass_obj
 def prune(home: Home, older_than: float | None, yes: bool) -> None:
-    """Delete incomplete and damaged stores, and old ones if asked; those being filled right now stay."""
+    """Delete incomplete, damaged and old stores.
+
+    Stores that a process is filling right now stay. Without --yes nothing is deleted.
+    """
     from cryostat.features.catalogue import all_stores, delete_store
 
     now = time.time()
@@ -177,9 +189,7 @@ def prune(home: Home, older_than: float | None, yes: bool) -> None:
         if yes:
             delete_store(folder)
         click.echo(f"{'deleted' if yes else 'would delete'} {folder.name} ({why}, {_size(size)})")
-    click.echo(
-        f"{_size(total)} freed." if yes else f"{_size(total)} in all. Delete them with: cryostat features prune --yes"
-    )
+    click.echo(f"{_size(total)} freed." if yes else f"{_size(total)} in all. Run the same with --yes to delete them.")
 
 
 def _reason(folder: Path, store: FeatureStore | Exception, older_than: float | None, now: float) -> str | None:
@@ -200,9 +210,9 @@ def _table(*columns: str, title: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left")
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     return table
 
 
