@@ -1,0 +1,1 @@
+"""Scoring: maps pooled over given nuclei, and predictions that were made elsewhere."""

@@ -1,0 +1,212 @@
+"""`cryostat results`: finished runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    from cryostat.core.home import Home
+    from cryostat.results.records import BrokenRun, RunRecord
+    from cryostat.results.scores import Scores
+
+
+@click.group(invoke_without_command=True)
+@click.option("--dataset", multiple=True, help="Only this dataset; may be given several times, as all filters may.")
+@click.option("--encoder", multiple=True, help="Only this encoder.")
+@click.option("--head", multiple=True, help="Only this head.")
+@click.option("--split", multiple=True, help="Only this split, or family of folds (5fold).")
+@click.option("--protocol", multiple=True, help="Only this protocol.")
+@click.option("--per-class", is_flag=True, help="Add the F1 of each class.")
+@click.option("--csv", type=click.Path(path_type=Path), help="Also write the table to this CSV file.")
+@click.option("--json", type=click.Path(path_type=Path), help="Also write the table to this JSON file.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Also write the table to this Markdown file.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    per_class: bool,
+    csv: Path | None,
+    json: Path | None,
+    markdown: Path | None,
+    **filters: tuple[str, ...],
+) -> None:
+    """List and compare finished runs: mean ± sd over seeds, folds pooled, best first."""
+    if context.invoked_subcommand is None:
+        _list(context.obj, filters, per_class, {"csv": csv, "json": json, "markdown": markdown})
+
+
+def _list(
+    home: Home, filters: Mapping[str, tuple[str, ...]], per_class: bool, files: Mapping[str, Path | None]
+) -> None:
+    from rich.console import Console
+
+    from cryostat.results.export import WRITERS
+    from cryostat.results.records import find_runs
+    from cryostat.results.tables import summarise
+
+    found = find_runs(home, **{name: values or None for name, values in filters.items()})
+    frame, unreadable = summarise(found.records)
+    console = Console()
+    if frame.empty:
+        console.print(f"No finished run in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}.")
+        console.print("Make one with: cryostat run cells --dataset … --encoder … --head … --split …", markup=False)
+    for dataset, rows in frame.groupby("dataset", sort=False, dropna=False):
+        console.print(_table(str(dataset), rows, per_class))
+    _remarks(console, frame, (*found.broken, *unreadable))
+    for form, path in files.items():
+        if path is not None:
+            WRITERS[form](path, frame)
+            console.print(f"Written: [cyan]{path}[/]")
+
+
+def _table(dataset: str, rows: pd.DataFrame, per_class: bool) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from cryostat.results.export import spread
+    from cryostat.results.tables import CLASS_F1
+
+    classes = [c for c in rows.columns if per_class and c.startswith(CLASS_F1) and rows[c].notna().any()]
+    optional = [name for name in ("variant", "folds") if (rows[name] != "").any()]
+    table = Table(title=Text(dataset, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("split", "encoder", "head", "protocol"):
+        table.add_column(name, overflow="fold")
+    for name in ("fraction", *optional, "seeds", "macro F1", "accuracy", "cells"):
+        table.add_column(name, justify="right", no_wrap=name != "variant")
+    for name in classes:
+        table.add_column(name.removeprefix(CLASS_F1), justify="right", overflow="fold")
+    blocks = rows.groupby(["split", "protocol", "fraction"], sort=False, dropna=False)
+    for _, block in blocks:
+        table.add_section()
+        for i, row in enumerate(block.to_dict("records")):
+            share = "–" if row["fraction"] != row["fraction"] or row["fraction"] is None else f"{row['fraction']:g}"
+            about = [str(row[name]) for name in ("split", "encoder", "head", "protocol")]
+            figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
+            cells = [*about, share, *(row[name] for name in optional), str(row["seeds"]), *figures, f"{row['cells']:,}"]
+            cells += [spread(row[name]) for name in classes]
+            best = "bold" if i == 0 and len(block) > 1 else ""
+            table.add_row(*map(Text, cells), style=best if row["complete"] else "dim")
+    return table
+
+
+def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun]) -> None:
+    if len(frame) and not frame["complete"].all():
+        console.print("[yellow]Dim rows lack folds[/]: their scores are of the folds there are, and not comparable.")
+    if len(frame) and (older := int(frame["superseded"].sum())):
+        console.print(f"{older} older runs of the same fold and seed were passed over; the newest counts.")
+    if broken:
+        console.print(f"[red]{len(broken)} run folders could not be read:[/]")
+    for run in broken:
+        console.print(f"  {run.folder.name}: {run.reason}", markup=False, highlight=False)
+
+
+@command.command()
+@click.argument("run_id")
+@click.pass_obj
+def show(home: Home, run_id: str) -> None:
+    """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
+    from rich.console import Console
+
+    record = _find(home, run_id)
+    scores = record.scores()
+    console = Console()
+    console.print(f"[bold]{record.run_id}[/]  {record.created}")
+    console.print(_facts(record))
+    print_scores(console, scores)
+    console.print(_confusion(scores))
+    for failure in record.failures:
+        console.print("failed: " + ", ".join(f"{key} {value}" for key, value in failure.items()), markup=False)
+    console.print(f"Folder: [cyan]{record.folder}[/]")
+
+
+def _find(home: Home, run_id: str) -> RunRecord:
+    from cryostat.core.errors import SettingError
+    from cryostat.core.files import safe_name
+    from cryostat.results.records import RunRecord, find_runs
+
+    if (home.runs / safe_name(run_id) / "run.json").exists():
+        return RunRecord.load(home.runs / safe_name(run_id))
+    fitting = [record for record in find_runs(home).records if run_id in record.run_id]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(record.run_id for record in fitting[:5])
+    raise SettingError(
+        f"{run_id!r} is part of the names of {len(fitting)} runs ({names})"
+        if fitting
+        else f"there is no run {run_id!r}",
+        remedy="Give more of the name" if fitting else "List the runs with: cryostat results",
+    )
+
+
+def _facts(record: RunRecord) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for section in ("settings", "training", "phases", "environment", "identity"):
+        for i, (key, value) in enumerate(_flat(getattr(record, section)).items()):
+            table.add_row(section if i == 0 else "", Text(f"{key}: {value}"))
+    return table
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in facts.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def print_scores(console: Console, scores: Scores) -> None:
+    """Print macro means and a row a class."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("class", overflow="fold")
+    for name in ("precision", "recall", "F1", "cells", "predicted"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for c in scores.classes:
+        figures = [_share(c.precision), _share(c.recall), _share(c.f1), f"{c.support:,}", f"{c.predicted:,}"]
+        table.add_row(Text(c.name), *figures, Text(c.left_out), style="dim" if c.left_out else "")
+    table.add_section()
+    means = [_share(scores.macro_precision), _share(scores.macro_recall), _share(scores.macro_f1)]
+    table.add_row(f"macro of {len(scores.counted)}", *means, f"{scores.cells:,}", "", "", style="bold")
+    console.print(table)
+    console.print(f"accuracy {_share(scores.accuracy)} · class set {scores.class_set}", highlight=False)
+    if scores.unlabelled:
+        console.print(f"{scores.unlabelled:,} cells without a true class were not scored", highlight=False)
+
+
+def _confusion(scores: Scores) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    names = dict(zip(scores.confusion_ids, ["background", *(c.name for c in scores.classes)], strict=True))
+    matrix = scores.confusion
+    shown = [i for i in range(len(matrix)) if any(matrix[i]) or any(row[i] for row in matrix)]
+    table = Table(title="True classes (rows) and predicted (columns)", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for i in shown:
+        table.add_column(Text(names[scores.confusion_ids[i]]), justify="right", overflow="fold")
+    for i in shown:
+        cells = [Text(f"{matrix[i][j]:,}", style="bold green" if i == j else "") for j in shown]
+        table.add_row(Text(names[scores.confusion_ids[i]]), *cells)
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

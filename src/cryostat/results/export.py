@@ -1,0 +1,68 @@
+"""The table of results as files for other programs and for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cryostat.core.files import atomic_write, write_json
+from cryostat.results.tables import CLASS_F1, LABELS
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """A summary as CSV; run ids are separated by spaces, what is undefined is empty."""
+    _write_text(path, frame.assign(runs=frame["runs"].map(" ".join)).to_csv(index=False))
+
+
+def write_records(path: Path, frame: pd.DataFrame) -> None:
+    """A summary as a JSON list of objects; what is undefined is null."""
+    write_json(path, [{key: _plain(value) for key, value in row.items()} for row in frame.to_dict("records")])
+
+
+def write_markdown(path: Path, frame: pd.DataFrame) -> None:
+    """A summary as a Markdown table: macro F1 and accuracy as mean ± sd over seeds, F1 of each class."""
+    classes = [name for name in frame.columns if name.startswith(CLASS_F1)]
+    header = [*LABELS, "variant", "folds", "seeds", "macro F1", "accuracy", "cells", *classes]
+    lines = [
+        header,
+        ["---"] * 4 + ["---", "---:", "---", "---", "---:", "---:", "---:", "---:"] + ["---:"] * len(classes),
+    ]
+    for row in frame.to_dict("records"):
+        shown = [_text(row[name]) for name in (*LABELS, "variant", "folds", "seeds")]
+        figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
+        lines.append([*shown, *figures, _text(row["cells"]), *(spread(row[name]) for name in classes)])
+    _write_text(path, "".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+WRITERS: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
+    "csv": write_csv,
+    "json": write_records,
+    "markdown": write_markdown,
+}
+"""Form to its writer."""
+
+
+def spread(mean: float, sd: float = math.nan, digits: int = 3) -> str:
+    """`0.641 ± 0.005`, without the second part where it is not known; a dash for what is undefined."""
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.{digits}f}" if math.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as stream:
+        stream.write(text.encode())
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _text(value: Any) -> str:
+    plain = _plain(value)
+    text = "–" if plain is None else f"{plain:g}" if isinstance(plain, float) else str(plain)
+    return text.replace("|", "\\|")
