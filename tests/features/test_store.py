@@ -139,6 +139,16 @@ def test_an_array_without_its_record_does_not_count(tmp_path: Path) -> None:
         store.read([0])
 
 
+def test_what_was_derived_from_a_damaged_store_goes_with_the_damage(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    (tmp_path / "pooled-1a2b.npy").write_text("")
+    assert store.repair() == []
+    assert (tmp_path / "pooled-1a2b.npy").exists()
+    store.shard_path(1).write_bytes(b"")
+    assert store.repair() == [1]
+    assert not (tmp_path / "pooled-1a2b.npy").exists()
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "{}", '{"sha256": 1}', '{"failures": 3}', "null", '{"failures": [{"tile": 1}]}', "\x00\xff"],

@@ -27,6 +27,9 @@ from cryostat.features.shards import REDO, Failure, ShardRecord, first_unstorabl
 MAPS_KEPT = 128
 """Shards kept mapped at once; each holds a file descriptor, of which some systems allow no more than 256."""
 
+DERIVED = "pooled-*"
+"""Files that readers may keep beside the shards; they go as soon as a shard does."""
+
 
 class FeatureStore:
     """Features of one layer on disk.
@@ -310,8 +313,10 @@ class FeatureStore:
         return sorted(doomed)
 
     def discard(self, shard: int) -> None:
-        """Forget a shard: first its record, then its array."""
+        """Forget a shard and what was derived from the store; its record goes before its array."""
         self._maps.pop(shard, None)
+        for path in self.folder.glob(DERIVED):
+            path.unlink(missing_ok=True)
         self.shard_path(shard, "json").unlink(missing_ok=True)
         self.shard_path(shard).unlink(missing_ok=True)
 
