@@ -213,7 +213,7 @@ def _name_variants(rows: Sequence[dict[str, Any]], records: Sequence[RunRecord])
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in facts.items():
-        if not prefix and key in (VARYING | {*LABELS}):
+        if not prefix and key in VARYING:
             continue
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")

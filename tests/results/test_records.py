@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from cryostat.core.errors import InputError, SettingError, StoreError
+from cryostat.results.records import RunRecord, find_runs, split_family
+
+
+def record(**changes) -> RunRecord:
+    made = RunRecord(
+        "r1",
+        "cells",
+        "2026-01-01T00:00:00+00:00",
+        identity={"dataset": "d1"},
+        settings={"dataset": "colon", "seed": 0},
+        training={"epochs": 3},
+        phases={"fit": {"seconds": 1.5}},
+        environment={"python": "3.11"},
+        failures=[{"fov_id": "x", "reason": "unreadable"}],
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    record().save(tmp_path / "r1")
+    loaded = RunRecord.load(tmp_path / "r1")
+    assert loaded == record()
+    assert loaded.folder == tmp_path / "r1"
+    assert list(json.loads((tmp_path / "r1" / "run.json").read_text())) == [
+        "run_id",
+        "benchmark",
+        "created",
+        "identity",
+        "settings",
+        "training",
+        "phases",
+        "environment",
+        "failures",
+    ]
+
+
+def test_a_record_is_never_overwritten(tmp_path):
+    record().save(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(StoreError, match="never overwritten"):
+        record(run_id="r2").save(tmp_path)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ('{"run_id": "r', "not valid JSON"),
+        ("[1]", "is no run record"),
+        ('{"run_id": "r"}', "look at benchmark, created, identity"),
+        ('{"run_id": 3}', "look at run_id"),
+    ],
+)
+def test_damaged_records_are_our_error(tmp_path, content, message):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        RunRecord.load(tmp_path)
+
+
+def test_scores_and_predictions_come_from_the_folder(home, put_run):
+    folder = put_run(home, [1, 1, 2], [1, 2, 2])
+    loaded = RunRecord.load(folder)
+    assert loaded.scores().accuracy == pytest.approx(2 / 3)
+    assert loaded.predictions()["y_pred"].tolist() == [1, 2, 2]
+    with pytest.raises(SettingError, match="not read from a folder"):
+        record().scores()
+
+
+def test_runs_are_found_and_filtered(home, put_run):
+    put_run(home, [1], [1], encoder="vit", seed=0)
+    put_run(home, [1], [1], encoder="vit", seed=1)
+    put_run(home, [1], [1], encoder="rcf", split="5fold-3")
+    assert len(find_runs(home).records) == 3
+    assert [r.settings["seed"] for r in find_runs(home, encoder="vit").records] == [0, 1]
+    assert len(find_runs(home, encoder=("vit", "rcf"), seed=0).records) == 2
+    assert len(find_runs(home, split="5fold").records) == 1
+    assert len(find_runs(home, split="5fold-3", head=None).records) == 1
+    assert find_runs(home, split="5fold-2").records == ()
+
+
+def test_half_written_and_garbled_folders_are_listed_with_their_reason(home, put_run):
+    put_run(home, [1], [1])
+    put_run(home, [1], [1], run_id="no-scores")
+    (home.runs / "no-scores" / "scores.json").unlink()
+    put_run(home, [1], [1], run_id="torn")
+    (home.runs / "torn" / "run.json").write_text('{"run')
+    (home.runs / "empty").mkdir()
+    (home.runs / ".run-draft").mkdir()
+    (home.runs / "stray.txt").write_text("x")
+    found = find_runs(home)
+    assert [r.run_id for r in found.records] == ["colon-base-vit-linear-1.0-0"]
+    reasons = {b.folder.name: b.reason for b in found.broken}
+    assert set(reasons) == {"empty", "no-scores", "torn"}
+    assert reasons["empty"] == "run.json does not exist"
+    assert reasons["no-scores"] == "no-scores has no scores.json"
+    assert reasons["torn"].startswith("run.json is not valid JSON")
+
+
+def test_no_runs_folder_is_no_error(home):
+    assert find_runs(home).records == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("5fold-0", ("5fold", 5, 0)),
+        ("10fold-9", ("10fold", 10, 9)),
+        ("5fold-5", ("5fold-5", None, None)),
+        ("5fold", ("5fold", None, None)),
+        ("leave-glas", ("leave-glas", None, None)),
+        ("manifold-1", ("manifold-1", None, None)),
+        ("base", ("base", None, None)),
+    ],
+)
+def test_families_of_folds(name, expected):
+    assert split_family(name) == expected
