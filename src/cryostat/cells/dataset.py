@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cryostat.cells.field import CellClass
+from cryostat.cells.field import CellClass, nucleus_index
 from cryostat.core.errors import InputError, SettingError
-from cryostat.core.files import read_npy, read_toml, require_file, safe_name
+from cryostat.core.files import original_name, read_npy, read_table, read_toml, safe_name
 from cryostat.core.home import Home
 
 FORMAT = 1
@@ -103,9 +103,8 @@ class CellDataset:
         return self._cells_by_fov.get(fov_id, self.cells.iloc[:0])
 
     def _table(self, name: str) -> pd.DataFrame:
-        path = self.folder / f"{name}.parquet"
-        require_file(path)
-        return pd.read_parquet(path)
+        table: pd.DataFrame = read_table(self.folder / f"{name}.parquet")
+        return table
 
     def image(self, fov_id: str) -> NDArray[Any]:
         """(H, W, 3) uint8 or uint16, mapped read-only."""
@@ -123,9 +122,9 @@ class CellDataset:
     def class_map(self, fov_id: str) -> NDArray[np.int16]:
         """(H, W) class of the nucleus that each pixel belongs to, 0 outside nuclei."""
         instances, cells = self.instances(fov_id), self.cells_of(fov_id)
-        lookup = np.zeros(int(instances.max(initial=0)) + 1, np.int16)
-        lookup[cells["cell_id"].to_numpy()] = cells["class_id"].to_numpy()
-        mapped: NDArray[np.int16] = lookup[instances]
+        at = nucleus_index(instances, cells["cell_id"].to_numpy(np.int64))
+        classes = np.concatenate([np.zeros(1, np.int16), cells["class_id"].to_numpy(np.int16)])
+        mapped: NDArray[np.int16] = classes[at]
         return mapped
 
     def mpp(self, fov_id: str) -> float:
@@ -134,7 +133,7 @@ class CellDataset:
 
     def split_names(self) -> list[str]:
         """Names of the splits stored beside the data."""
-        return sorted(path.stem for path in (self.folder / "splits").glob("*.parquet"))
+        return sorted(original_name(path.stem) for path in (self.folder / "splits").glob("*.parquet"))
 
     def split(self, name: str) -> Split:
         """A stored split by name.
@@ -149,7 +148,7 @@ class CellDataset:
                 f"dataset {self.name!r} has no split {name!r} (there are: {known})",
                 remedy="Choose one of these, or make one with: cryostat data split",
             )
-        table = pd.read_parquet(path)
+        table = read_table(path)
         return Split(name, dict(zip(table["fov_id"].astype(str), table["part"].astype(str), strict=True)))
 
 

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cryostat.core.errors import InputError
 
 MAX_SIDE = 65_536
 """Longest side in pixels that an image may have; more is a mislabelled array or a whole slide."""
+
+MAX_CLASS = 1023
+"""Highest class id that a dataset may have."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,7 @@ def field_from_table(
     """
     check_image(image, source)
     check_labels(instances, image.shape[:2], source, "instance map")
-    ids = np.unique(instances)
-    ids = ids[ids > 0].astype(np.int64)
+    ids = nucleus_ids(instances)
     _check_table_in_map(ids, classes, source)
     class_ids = np.array([classes.get(int(i), 0) for i in ids], np.int64)
     return Field(
@@ -158,23 +161,52 @@ def field_from_semantic(
     check_image(image, source)
     check_labels(instances, image.shape[:2], source, "instance map")
     check_labels(semantic, image.shape[:2], source, "class map")
-    ids, dense = np.unique(instances, return_inverse=True)
     width = int(semantic.max()) + 1
-    if width > 1024:
+    if width > MAX_CLASS + 1:
         raise InputError(
             f"the class map holds the id {width - 1}",
             where=source,
             remedy="Check that instance and class map are not swapped",
         )
-    votes = np.bincount(dense.ravel() * width + semantic.ravel().astype(np.int64), minlength=len(ids) * width)
-    votes = votes.reshape(len(ids), width)[ids > 0]
-    ids = ids[ids > 0].astype(np.int64)
-    winners = votes.argmax(1).astype(np.int64) if len(ids) else np.zeros(0, np.int64)
-    purity = (votes.max(1, initial=0) / np.maximum(votes.sum(1), 1)).astype(np.float32)
-    lookup = np.zeros(int(instances.max()) + 1, semantic.dtype)
-    lookup[ids] = winners
-    kept = None if np.array_equal(lookup[instances], semantic) else semantic
+    ids = nucleus_ids(instances)
+    at = nucleus_index(instances, ids)
+    votes = np.bincount(
+        (at.astype(np.int64) * width + semantic.astype(np.int64)).ravel(), minlength=(len(ids) + 1) * width
+    )
+    votes = votes.reshape(len(ids) + 1, width)[1:]
+    winners = votes.argmax(1).astype(np.int64)
+    purity = (votes.max(1) / votes.sum(1)).astype(np.float32)
+    implied = np.concatenate([np.zeros(1, np.int64), winners])[at]
+    kept = None if np.array_equal(implied, semantic) else semantic
     return Field(fov_id, image, instances, ids, winners, purity, kept, mpp, source=source, **about)
+
+
+def nucleus_ids(instances: NDArray[Any]) -> NDArray[np.int64]:
+    """The ids that occur in a checked (H, W) instance map, ascending, without background."""
+    if int(instances.max(initial=0)) <= 4 * instances.size:
+        found = np.flatnonzero(np.bincount(instances.ravel().astype(np.intp, copy=False)))
+    else:
+        found = np.unique(instances)
+    return found[found > 0].astype(np.int64)
+
+
+def nucleus_index(instances: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Position in `ids` plus 1 of the nucleus that each pixel belongs to, 0 outside nuclei.
+
+    Args:
+        instances: (H, W) nucleus ids, 0 or of `ids`.
+        ids: (n,) ids, ascending; those that occur in the map and perhaps others.
+
+    Returns:
+        (H, W) positions from 1 to n.
+    """
+    known = np.concatenate([np.zeros(1, np.int64), ids])
+    if known[-1] > 4 * instances.size:
+        return np.searchsorted(known, instances).astype(np.int32)
+    lookup = np.zeros(int(known[-1]) + 1, np.int32)
+    lookup[known] = np.arange(len(known))
+    positions: NDArray[np.int32] = lookup[instances]
+    return positions
 
 
 def check_image(image: NDArray[Any], source: str) -> None:
@@ -248,33 +280,46 @@ def check_classes(field: Field, classes: Sequence[CellClass]) -> None:
         )
 
 
+def check_cells(field: Field) -> None:
+    """Refuse a field whose list of nuclei is not that of its instance map, or whose columns differ in length."""
+    ids = nucleus_ids(field.instances)
+    if not np.array_equal(field.cell_ids, ids):
+        raise InputError(
+            f"lists {len(field.cell_ids)} nuclei that are not, ascending, the {len(ids)} of the instance map",
+            where=field.source or field.fov_id,
+            remedy="Make the field with field_from_table or field_from_semantic",
+        )
+    if not len(field.class_ids) == len(field.purity) == len(ids):
+        raise InputError(
+            f"has {len(ids)} nuclei, {len(field.class_ids)} classes and {len(field.purity)} purities",
+            where=field.source or field.fov_id,
+            remedy="Give each nucleus one class and one purity",
+        )
+
+
 def cell_geometry(instances: NDArray[Any], ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Area (px), centroid (px, pixel centres at integers) and half-open bounding box of each nucleus.
 
     Args:
         instances: (H, W) nucleus ids.
-        ids: (n,) ids present in the map, ascending.
+        ids: (n,) exactly the ids present in the map, ascending.
 
     Returns:
         Columns `area`, `centroid_y`, `centroid_x`, `y0`, `x0`, `y1`, `x1`, each (n,).
     """
-    rows, columns = np.nonzero(instances)
-    which = np.searchsorted(ids, instances[rows, columns])
-    n = len(ids)
+    at, n = nucleus_index(instances, ids), len(ids)
+    pixels = np.flatnonzero(at)
+    which = at.ravel()[pixels] - 1
+    rows, columns = np.divmod(pixels, instances.shape[1])
     area = np.bincount(which, minlength=n)
-    safe = np.maximum(area, 1)
-    low_y, low_x = np.full(n, instances.shape[0]), np.full(n, instances.shape[1])
-    high_y, high_x = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    np.minimum.at(low_y, which, rows)
-    np.minimum.at(low_x, which, columns)
-    np.maximum.at(high_y, which, rows + 1)
-    np.maximum.at(high_x, which, columns + 1)
+    boxes = [(y.start, x.start, y.stop, x.stop) for y, x in ndimage.find_objects(at, max_label=n)]
+    y0, x0, y1, x1 = np.array(boxes, np.int32).reshape(n, 4).T
     return {
         "area": area.astype(np.int32),
-        "centroid_y": (np.bincount(which, rows, n) / safe).astype(np.float32),
-        "centroid_x": (np.bincount(which, columns, n) / safe).astype(np.float32),
-        "y0": low_y.astype(np.int32),
-        "x0": low_x.astype(np.int32),
-        "y1": high_y.astype(np.int32),
-        "x1": high_x.astype(np.int32),
+        "centroid_y": (np.bincount(which, rows, n) / area).astype(np.float32),
+        "centroid_x": (np.bincount(which, columns, n) / area).astype(np.float32),
+        "y0": y0,
+        "x0": x0,
+        "y1": y1,
+        "x1": x1,
     }

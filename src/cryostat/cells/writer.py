@@ -15,10 +15,22 @@ import pandas as pd
 import tomli_w
 
 from cryostat.cells.dataset import FORMAT, GROUP, PARTS, Split
-from cryostat.cells.field import DatasetFacts, Field, cell_geometry, check_classes, check_image, check_labels
+from cryostat.cells.field import (
+    MAX_CLASS,
+    DatasetFacts,
+    Field,
+    cell_geometry,
+    check_cells,
+    check_classes,
+    check_image,
+    check_labels,
+)
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import atomic_write, safe_name, write_npy, write_parquet
 from cryostat.core.identity import digest, sha256_array
+
+MAX_NAME = 200
+"""Longest file name made of a field's id; file systems allow 255 bytes, and drafts add to it."""
 
 
 class DatasetWriter:
@@ -44,7 +56,7 @@ class DatasetWriter:
                 f"{folder} exists already", remedy="Pass --overwrite to replace it, or choose another --name"
             )
         _check_class_table(facts)
-        self.folder, self.facts = folder, facts
+        self.folder, self.facts, self._overwrite = folder, facts, overwrite
         self._fovs: list[dict[str, Any]] = []
         self._cells: list[pd.DataFrame] = []
         self._hashes: dict[str, list[str]] = {}
@@ -69,6 +81,12 @@ class DatasetWriter:
     def add(self, field: Field) -> None:
         """Check one field of view and write its arrays."""
         where = field.source or field.fov_id
+        if len(safe_name(field.fov_id)) > MAX_NAME:
+            raise InputError(
+                f"the field-of-view id {field.fov_id[:40]!r}… is too long for a file name",
+                where=where,
+                remedy=f"Give the field a name of at most {MAX_NAME} letters",
+            )
         if not field.fov_id or field.fov_id in self._hashes:
             raise InputError(
                 f"the field-of-view id {field.fov_id!r} occurs twice or is empty",
@@ -77,6 +95,9 @@ class DatasetWriter:
             )
         check_image(field.image, where)
         check_labels(field.instances, field.image.shape[:2], where, "instance map")
+        check_cells(field)
+        if field.semantic is not None:
+            check_labels(field.semantic, field.image.shape[:2], where, "class map")
         check_classes(field, self.facts.classes)
         if not 0.01 <= field.mpp <= 20:
             raise InputError(
@@ -137,14 +158,23 @@ class DatasetWriter:
         self._put_in_place()
 
     def _put_in_place(self) -> None:
-        old = None
-        if self.folder.exists():
-            old = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}.replaced-"))
-            self.folder.replace(old / "old")
         self._draft.chmod(0o755)
-        self._draft.replace(self.folder)
-        if old:
-            shutil.rmtree(old, ignore_errors=True)
+        if not self.folder.exists():
+            self._draft.replace(self.folder)
+            return
+        if not self._overwrite:
+            raise SettingError(
+                f"{self.folder} was made by another import meanwhile", remedy="Import again under another --name"
+            )
+        aside = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}.replaced-"))
+        self.folder.replace(aside / "old")
+        try:
+            self._draft.replace(self.folder)
+        except OSError:
+            (aside / "old").replace(self.folder)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def _toml(self, fovs: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
         facts = self.facts
@@ -183,7 +213,7 @@ def write_split(folder: Path, split: Split, known: Iterable[str] | None = None) 
     strangers = sorted(set(split.parts) - set(known)) if known is not None else []
     if strangers:
         raise InputError(
-            f"split {split.name!r} names {len(strangers)} fields that the dataset does not have (first: {strangers[0]!r})",
+            f"split {split.name!r} names {len(strangers)} fields that the dataset lacks (first: {strangers[0]!r})",
             remedy="Import the complete dataset, or the split that belongs to it",
         )
     if wrong := sorted(set(split.parts.values()) - set(PARTS)):
@@ -199,9 +229,9 @@ def write_split(folder: Path, split: Split, known: Iterable[str] | None = None) 
 
 def _check_class_table(facts: DatasetFacts) -> None:
     ids = [c.id for c in facts.classes]
-    if not ids or ids != sorted(set(ids)) or min(ids) < 1 or max(ids) > 1023:
+    if not ids or ids != sorted(set(ids)) or min(ids) < 1 or max(ids) > MAX_CLASS:
         raise InputError(
-            f"class ids {ids} are not ascending, unique and between 1 and 1023",
+            f"class ids {ids} are not ascending, unique and between 1 and {MAX_CLASS}",
             where=facts.name,
             remedy="Number the classes from 1",
         )

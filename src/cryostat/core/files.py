@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tempfile
+import tokenize
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,11 @@ def safe_name(identifier: str) -> str:
     return "%2E" + name[1:] if name.startswith(".") else name
 
 
+def original_name(name: str) -> str:
+    """The identifier that `safe_name` made a file name of."""
+    return unquote(name)
+
+
 def read_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
     """Read one `.npy` array with pickling off.
 
@@ -35,35 +42,44 @@ def read_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
         InputError: The file is missing, is not npy, is truncated, or holds pickled objects.
     """
     require_file(path)
+    with path.open("rb") as stream:
+        magic = stream.read(6)
+    if magic.startswith(b"PK"):
+        raise InputError("is an npz archive, not one array", where=path, remedy="Save the array with numpy.save")
+    if magic != b"\x93NUMPY":
+        raise InputError(
+            "is not a .npy file", where=path, remedy="Check that the download is complete and the name is right"
+        )
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError) as error:
+    except _NPY_DAMAGE as error:
         raise _npy_error(path, error) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError("is an npz archive, not one array", where=path, remedy="Save the array with numpy.save")
     return array
+
+
+_NPY_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    SyntaxError,
+    MemoryError,
+    tokenize.TokenError,
+)
+"""What numpy raises on a damaged header or too few bytes."""
 
 
 def _npy_error(path: Path, error: Exception) -> InputError:
     text = str(error)
-    if "Object arrays" in text or ("allow_pickle" in text and _starts_like_npy(path)):
+    if "Object arrays" in text or "Python objects" in text:
         return InputError(
             "holds pickled Python objects, which can run code when read",
             where=path,
             remedy="Save it again as a plain numeric array with numpy.save(..., allow_pickle=False)",
         )
-    if not _starts_like_npy(path):
-        return InputError(
-            "is not a .npy file",
-            where=path,
-            remedy="Check that the download is complete and the name is right",
-        )
     return InputError(f"is damaged or truncated ({text})", where=path, remedy="Download or copy the file again")
-
-
-def _starts_like_npy(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(6) == b"\x93NUMPY"
 
 
 def require_file(path: Path) -> None:
@@ -121,7 +137,9 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+@functools.cache
 def _umask() -> int:
+    """The process's umask, asked for once: asking means setting it, which other threads would notice."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -183,5 +201,5 @@ def read_table(path: Path, text: Sequence[str] = ()) -> Any:
         )
     try:
         return reader(path)
-    except (ValueError, UnicodeDecodeError, pa.ArrowException, OSError) as error:
+    except (ValueError, TypeError, LookupError, pa.ArrowException, OSError) as error:
         raise InputError(f"cannot be read as a table ({error})", where=path, remedy="Open and save it again") from error

@@ -128,6 +128,8 @@ def import_dataset(
         SettingError: The name is taken or the format unknown.
     """
     options = options or ImportOptions()
+    if options.limit is not None and options.limit < 1:
+        raise SettingError(f"a limit of {options.limit} fields leaves none", remedy="Pass --limit 1 or more")
     reader = load_format(format_name)
     require_folder(source)
     listing = reader.listing(source, options)
