@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +28,7 @@ from cryostat.cells.field import (
     check_labels,
 )
 from cryostat.core.errors import InputError, SettingError
-from cryostat.core.files import atomic_write, safe_name, write_npy, write_parquet
+from cryostat.core.files import atomic_write, safe_name, write_parquet
 from cryostat.core.identity import digest, sha256_array
 
 MAX_NAME = 200
@@ -135,7 +137,9 @@ class DatasetWriter:
         self._checksums.update(checksums)
 
     def _array(self, kind: str, fov_id: str, array: Any) -> str:
-        write_npy(self._draft / kind / f"{safe_name(fov_id)}.npy", array)
+        folder = self._draft / kind
+        folder.mkdir(exist_ok=True)
+        np.save(folder / f"{safe_name(fov_id)}.npy", np.ascontiguousarray(array), allow_pickle=False)
         return sha256_array(array)
 
     def _finish(self) -> None:
@@ -158,6 +162,7 @@ class DatasetWriter:
         self._put_in_place()
 
     def _put_in_place(self) -> None:
+        _flush(self._draft)
         self._draft.chmod(0o755)
         if not self.folder.exists():
             self._draft.replace(self.folder)
@@ -202,6 +207,20 @@ class DatasetWriter:
             "classes": classes,
             "source_sha256": dict(sorted(self._checksums.items())),
         }
+
+
+def _flush(folder: Path) -> None:
+    """Bring all files of a draft to the disk, together: one by one, waiting for the disk takes longer than writing."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_flush_file, [path for path in folder.rglob("*.npy") if path.is_file()]))
+
+
+def _flush_file(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_split(folder: Path, split: Split, known: Iterable[str] | None = None) -> None:

@@ -28,7 +28,7 @@ def whole_numbers(array: NDArray[Any], where: str | PathLike[str], what: str) ->
         return array
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
-    if array.dtype.kind == "f" and bool(np.all(np.abs(array) <= LARGEST_ID)):
+    if array.dtype.kind == "f" and bool(array.min(initial=0) >= -LARGEST_ID and array.max(initial=0) <= LARGEST_ID):
         integers = array.astype(np.int32)
         if np.array_equal(integers, array):
             return integers
@@ -47,7 +47,7 @@ def eight_bits(image: NDArray[Any], where: str | PathLike[str]) -> NDArray[Any]:
     """
     if image.dtype in (np.uint8, np.uint16):
         return image
-    if image.dtype.kind in "uif" and bool(np.all((image >= 0) & (image <= 255))):
+    if image.dtype.kind in "uif" and bool(image.min(initial=0) >= 0 and image.max(initial=0) <= 255):
         narrow = image.astype(np.uint8)
         if np.array_equal(narrow, image):
             return narrow

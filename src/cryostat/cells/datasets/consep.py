@@ -22,6 +22,7 @@ from cryostat.cells.datasets.settings import Setting, read_settings
 from cryostat.cells.field import CellClass, DatasetFacts, Field, check_labels, field_from_table, nucleus_ids
 from cryostat.cells.splits import published
 from cryostat.core.errors import InputError
+from cryostat.core.identity import sha256_file
 
 MERGED = MappingProxyType({1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 4})
 """The seven types of the release (other, inflammatory, healthy and malignant epithelium, fibroblast, muscle,
@@ -102,7 +103,8 @@ def listing(source: Path, options: ImportOptions) -> Listing:
         facts, merge = replace(FACTS, notes=(*FACTS.notes, _note(types, raw))), MERGED if raw else None
     mpp = options.mpp if options.mpp is not None else 0.25
     sources = [FieldSource(pair.name, partial(_load, pair, source, mpp, merge)) for pair in pairs]
-    found = Listing(replace(facts, mpp=mpp), sources, splits=partial(published, "consep"))
+    checksums = {str(pair.labels.relative_to(source)): sha256_file(pair.labels) for pair in pairs}
+    found = Listing(replace(facts, mpp=mpp), sources, partial(published, "consep"), checksums)
     return with_clinical(found, options.clinical)
 
 

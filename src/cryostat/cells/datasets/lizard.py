@@ -20,6 +20,7 @@ from cryostat.cells.datasets.settings import read_settings
 from cryostat.cells.field import CellClass, DatasetFacts, Field, field_from_table
 from cryostat.cells.splits import published
 from cryostat.core.errors import InputError
+from cryostat.core.identity import sha256_file
 
 CENTRES = ("consep", "crag", "dpath", "glas", "pannuke")
 """Prefixes of the image names; the sixth centre of the paper, TCGA, was not released."""
@@ -62,7 +63,8 @@ def listing(source: Path, options: ImportOptions) -> Listing:
     images, labels = _named(source, ".png"), _named(source, ".mat")
     names = sorted(set(images) | set(labels), key=numeric_order)
     sources = [FieldSource(name, partial(_load, name, images, labels, source)) for name in names]
-    return with_clinical(Listing(FACTS, sources, splits=partial(published, "lizard")), options.clinical)
+    checksums = {str(path.relative_to(source)): sha256_file(path) for path in labels.values()}
+    return with_clinical(Listing(FACTS, sources, partial(published, "lizard"), checksums), options.clinical)
 
 
 def _named(source: Path, ending: str) -> dict[str, Path]:
