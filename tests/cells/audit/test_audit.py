@@ -95,7 +95,9 @@ def test_classes_that_lack_nuclei_and_nuclei_that_lack_classes(write, tissue):
     fields = {"a": (image, instances, {i: 2 for i in classes if i > 5}), "b": tissue(1), "c": tissue(2)}
     report = audit(write(fields, classes=("round", "long", "rare"), splits=[SPLIT]))
     assert one(report, "class without nuclei").where == "rare"
-    assert one(report, "nucleus without a class").what.startswith("5 of ")
+    assert one(report, "nucleus without a class").what.startswith(
+        "nuclei without a class, neither trained on nor scored: 5 of "
+    )
     assert one(report, "class missing from part").where == "base/train (round)"
     assert report.passed
 
@@ -195,7 +197,7 @@ def test_sizes_and_scale_are_judged_in_square_micrometres(write, tissue):
     instances = instances.copy()
     instances[0, 0] = new = len(classes) + 1
     report = audit(write({"a": (image, instances, {**classes, new: 1})}))
-    assert one(report, "nucleus size").what == f"1 of {new} nuclei are smaller than 4 µm²"
+    assert one(report, "nucleus size").what == f"nuclei smaller than 4 µm²: 1 of {new}"
 
 
 def test_a_stale_split_is_an_error(clean):

@@ -67,7 +67,7 @@ def _duplicate_findings(looks: Sequence[Look], splits: Sequence[Split]) -> Itera
             yield Finding(
                 "error",
                 "same tissue in two parts",
-                f"{len(across)} pairs of fields show the same tissue in different parts of split {split.name!r}",
+                f"pairs of fields with the same tissue in different parts of split {split.name!r}: {len(across)}",
                 places([f"{_say(pair)}, {split.parts[pair.first]}/{split.parts[pair.second]}" for pair in across]),
                 "Remove one of each pair, or put both into one part",
             )
@@ -76,7 +76,7 @@ def _duplicate_findings(looks: Sequence[Look], splits: Sequence[Split]) -> Itera
         yield Finding(
             "note",
             "same tissue twice",
-            f"{len(harmless)} pairs of fields show the same tissue, in no split across parts",
+            f"pairs of fields with the same tissue, in no split across parts: {len(harmless)}",
             places([_say(pair) for pair in harmless]),
         )
 
@@ -99,7 +99,7 @@ def _excluded(dataset: CellDataset) -> Iterator[Finding]:
     yield Finding(
         "warning",
         "excluded fields",
-        f"{len(table)} fields of view of the source were left out at import",
+        f"fields of the source left out at import: {len(table)}",
         places([f"{row.fov_id} ({row.reason})" for row in table.itertuples()]),
         "Mend these files and import again, or say in your report that they are missing",
     )

@@ -63,7 +63,7 @@ def _of_parts(rows: Iterable[CountRow], present: Iterable[str]) -> Iterator[Find
         yield Finding(
             "warning",
             "class missing from part",
-            f"{len(lacking)} parts of splits lack classes that the dataset has",
+            f"parts of splits without some class that the dataset has: {len(lacking)}",
             places(lacking),
             "Read the scores of such a class as undefined, or choose another split",
         )
@@ -77,7 +77,7 @@ def _of_all(row: CountRow, names: set[str]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "class id without a name",
-            f"{n:,} nuclei have a class that the dataset does not name",
+            f"nuclei of a class that the dataset does not name: {n:,}",
             ", ".join(strangers),
             "Add the class to the class table and import again",
         )
@@ -85,7 +85,7 @@ def _of_all(row: CountRow, names: set[str]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "class without nuclei",
-            f"{len(lacking)} named classes have no nucleus",
+            f"named classes without a nucleus: {len(lacking)}",
             ", ".join(lacking),
             "Check that the import was complete and the class ids are those of this release",
         )
@@ -93,7 +93,7 @@ def _of_all(row: CountRow, names: set[str]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "nucleus without a class",
-            f"{n:,} of {row.cells:,} nuclei have no class; they are neither trained on nor scored",
+            f"nuclei without a class, neither trained on nor scored: {n:,} of {row.cells:,}",
             "cells.parquet, class_id 0",
             "Check that this is what the source says",
         )

@@ -28,8 +28,9 @@ ALIKE = 0.96
 """Least cosine between the descriptors of two landmarks that may be the same spot."""
 AGREE = 4
 """Least number of landmark pairs that agree on one orientation and shift."""
-SAME = 0.80
-"""Least correlation of the overlap of two fields that show the same tissue."""
+SAME, SMALL = 0.80, 0.15
+"""Least correlation of the overlap of two fields that show the same tissue, and what the smallest overlap must have on
+top: few nuclei may lie alike by chance."""
 OVERLAP = 1600
 """Least overlap in thumbnail pixels (µm²)."""
 ENOUGH = 400
@@ -83,7 +84,8 @@ def find_duplicates(names: Sequence[str], thumbnails: Sequence[NDArray[np.float3
         if laid is None:
             continue
         correlation, overlap = _overlay(thumbnails[i], thumbnails[j], *laid)
-        if correlation >= SAME:
+        area = overlap * min(thumbnails[i].size, thumbnails[j].size)
+        if correlation >= SAME + SMALL * min(1.0, OVERLAP / max(area, 1.0)):
             turned = not np.array_equal(laid[0], np.eye(2))
             found.append(Duplicate(names[i], names[j], overlap, correlation, turned))
     return found

@@ -30,7 +30,7 @@ BROKEN = frozenset({"unreadable", "shapes differ", "table and mask differ"})
 
 
 class Check(NamedTuple):
-    """How one kind of problem is reported: severity, what about n fields, and what to do."""
+    """How one kind of problem is reported: severity, what it is (followed by the number of fields), and what to do."""
 
     severity: Severity
     what: str
@@ -38,41 +38,43 @@ class Check(NamedTuple):
 
 
 CHECKS: Mapping[str, Check] = {
-    "unreadable": Check("error", "{n} fields cannot be read", "Import the dataset again"),
-    "shapes differ": Check("error", "image, mask and table differ in size in {n} fields", "Import the dataset again"),
+    "unreadable": Check("error", "fields that cannot be read", "Import the dataset again"),
+    "shapes differ": Check("error", "fields whose image, mask and table differ in size", "Import the dataset again"),
     "table and mask differ": Check(
-        "error", "cells.parquet and the mask name different nuclei in {n} fields", "Import the dataset again"
+        "error", "fields whose mask and cells.parquet name different nuclei", "Import the dataset again"
     ),
     "class id without a name": Check(
-        "error", "the pixel labels of {n} fields hold class ids that the dataset does not name", "Name the classes"
+        "error", "fields whose pixel labels hold class ids that the dataset does not name", "Name the classes"
     ),
     "mask turned": Check(
         "error",
-        "the masks of {n} fields fit their images far better when turned",
+        "fields whose mask fits the image far better when turned",
         "Correct the orientation at the source and import again; look first with: cryostat data show NAME",
     ),
     "mask shifted": Check(
         "warning",
-        "the masks of {n} fields fit their images better when moved",
+        "fields whose mask fits the image better when moved",
         "Look with: cryostat data show NAME, and register masks to images at the source",
     ),
     "mask unrelated": Check(
         "warning",
-        "the nuclei of {n} fields are no darker than what surrounds them",
+        "fields whose nuclei are no darker than what surrounds them",
         "Look with: cryostat data show NAME; mask and image may belong to different fields",
     ),
-    "blank image": Check("error", "the images of {n} fields are of one colour", "Leave these fields out"),
-    "saturated": Check("warning", "half or more of {n} images is saturated", "Check the conversion to 8 bits"),
-    "black": Check("warning", "a quarter or more of {n} images is black", "Crop the padding, or leave the fields out"),
+    "blank image": Check("error", "images of one colour", "Leave these fields out"),
+    "saturated": Check("warning", "images of which half or more is saturated", "Check the conversion to 8 bits"),
+    "black": Check(
+        "warning", "images of which a quarter or more is black", "Crop the padding, or leave the fields out"
+    ),
     "8 bits in 16": Check(
         "warning",
-        "{n} images have 16 bits but no value above 255",
+        "images with 16 bits but no value above 255",
         "Import them as 8-bit images; scaled by the 16-bit range they would be black",
     ),
     "nucleus in pieces": Check(
-        "note", "{n} fields hold nuclei whose pixels do not hang together", "Check whether one id names two nuclei"
+        "note", "fields with nuclei whose pixels do not hang together", "Check whether one id names two nuclei"
     ),
-    "no nuclei": Check("note", "{n} fields hold no nucleus", ""),
+    "no nuclei": Check("note", "fields without a nucleus", ""),
 }
 
 
@@ -182,7 +184,7 @@ def field_findings(looks: Iterable[Look]) -> Iterator[Finding]:
             met.setdefault(kind, []).append(f"{look.fov_id} ({detail})" if detail else look.fov_id)
     for kind, check in CHECKS.items():
         if fovs := met.get(kind):
-            yield Finding(check.severity, kind, check.what.format(n=len(fovs)), places(fovs), check.remedy)
+            yield Finding(check.severity, kind, f"{check.what}: {len(fovs)}", places(fovs), check.remedy)
 
 
 def orientation_finding(looks: Iterable[Look]) -> Iterator[Finding]:
@@ -225,5 +227,5 @@ def size_findings(dataset: CellDataset) -> Iterator[Finding]:
         if wrong.any():
             limit = SMALLEST if what == "smaller than" else LARGEST
             fovs = [f"{fov} ({n:,})" for fov, n in cells.loc[wrong, "fov_id"].value_counts().items()]
-            clause = f"{int(wrong.sum()):,} of {len(area):,} nuclei are {what} {limit:g} µm²"
+            clause = f"nuclei {what} {limit:g} µm²: {int(wrong.sum()):,} of {len(area):,}"
             yield Finding("note", "nucleus size", clause, places(fovs))

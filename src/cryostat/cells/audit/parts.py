@@ -21,8 +21,7 @@ def part_findings(dataset: CellDataset, splits: Iterable[Split]) -> Iterator[Fin
         yield Finding(
             "note",
             "patient unknown",
-            f"the patient of {len(unknown)} of {len(known)} fields of view is unknown:"
-            " whether parts share patients cannot be checked",
+            f"fields of unknown patient: {len(unknown)} of {len(known)}; whether parts share them cannot be checked",
             places(unknown) if len(unknown) < len(known) else "",
             "Import with a --clinical table that names patients, if there is one",
         )
@@ -34,7 +33,7 @@ def _wholeness(split: Split, known: set[str]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "split names unknown fields",
-            f"split {split.name!r} names {len(strangers)} fields of view that the dataset does not have",
+            f"fields of split {split.name!r} that the dataset does not have: {len(strangers)}",
             places(strangers),
             "Make or import the split again",
         )
@@ -54,11 +53,11 @@ def _straddling(split: Split, dataset: CellDataset) -> Iterator[Finding]:
     if not found:
         return
     published = split.name == PUBLISHED_RULE
+    rule = ", as the published rule has it" if published else ""
     yield Finding(
         "warning" if published else "error",
         "patient straddles parts",
-        f"{len(found)} patients lie in more than one part of split {split.name!r}"
-        + (", as the published rule has it" if published else ""),
+        f"patients in more than one part of split {split.name!r}{rule}: {len(found)}",
         places([f"{patient} ({', '.join(parts)})" for patient, parts in found.items()]),
         "Use a patient-disjoint split: cryostat data split NAME --holdout 70/15/15",
     )

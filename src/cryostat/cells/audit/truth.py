@@ -72,7 +72,7 @@ def truth_findings(dataset: CellDataset, splits: Iterable[Split], known_as: str)
         yield Finding(
             "note",
             "fields of the release",
-            f"{len(dataset.fovs):,} fields of view are here; the complete release has {complete:,}",
+            f"fields of view here: {len(dataset.fovs):,}; the complete release has {complete:,}",
             "",
         )
     by_name = {split.name: split for split in splits}

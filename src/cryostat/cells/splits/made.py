@@ -113,8 +113,17 @@ def leave_out(
 
 
 def leave_one_site_out(fovs: pd.DataFrame, seed: int = 0, *, column: str = "site", valid: float = 0.20) -> list[Split]:
-    """`leave_out` for each site (or each value of a group) in turn."""
+    """`leave_out` for each site (or each value of a group) in turn.
+
+    Raises:
+        SettingError: Fewer than two values are known, or too few fields remain beside one.
+    """
     known = sorted({v for v in values(fovs, column).values() if v is not None})
+    if len(known) < 2:
+        raise SettingError(
+            f"the fields of view name {len(known)} different values of {column}",
+            remedy="Choose a group with two values or more, or import with a --clinical table that names it",
+        )
     return [leave_out(fovs, column, value, seed, valid=valid) for value in known]
 
 
