@@ -135,14 +135,14 @@ def patient_name(fov_id: str) -> str:
     return f"P{patient(fov_id):02d}"
 
 
-def _patient_key(text: str) -> str:
+def patient_key(text: str) -> str:
     """A patient as tables write it (`2`, `P2`, `patient 02`) in our form, `P02`."""
     number = re.fullmatch(r"\D*0*(\d+)", text)
     return f"P{int(number[1]):02d}" if number else text
 
 
 def _clinical(path: Path, files: Sequence[Path]) -> RowTable:
-    table = read_row_table(path, _patient_key)
+    table = read_row_table(path, patient_key)
     table.require_matches([(f.stem, patient_name(f.stem)) for f in files])
     if clash := sorted({column for row in table.rows.values() for column in row} & set(GROUPS)):
         raise InputError(

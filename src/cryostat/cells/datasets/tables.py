@@ -18,8 +18,12 @@ from cryostat.core.files import read_table, require_file
 SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
 
 
-def read_text_table(path: Path) -> pd.DataFrame:
+def read_text_table(path: Path, *, may_be_empty: bool = False) -> pd.DataFrame:
     """A CSV, TSV, Parquet or Excel (first sheet) table with every value as text; an empty cell is "".
+
+    Args:
+        path: The file.
+        may_be_empty: Accept a header without rows.
 
     Raises:
         InputError: The file is missing, of another kind, cannot be parsed, has ragged rows or columns of one name.
@@ -28,14 +32,16 @@ def read_text_table(path: Path) -> pd.DataFrame:
     require_file(path)
     kind = path.suffix.lower()
     if kind in SEPARATORS:
-        return _from_rows(path, _separated_rows(path, SEPARATORS[kind]))
+        return _from_rows(path, _separated_rows(path, SEPARATORS[kind]), may_be_empty)
     if kind == ".xlsx":
-        return _from_rows(path, _excel_rows(path))
+        return _from_rows(path, _excel_rows(path), may_be_empty)
     if kind != ".parquet":
         raise InputError(
             "is not a .csv, .tsv, .parquet or .xlsx table", where=path, remedy="Save the table in one of these forms"
         )
     frame: pd.DataFrame = read_table(path)
+    if frame.empty and not may_be_empty:
+        raise _no_rows(path)
     return frame.rename(columns=str).map(_text).astype(object)
 
 
@@ -65,9 +71,13 @@ def _excel_rows(path: Path) -> list[list[str]]:
     return [row for row, n in zip(rows[first:], filled[first:], strict=True) if n]
 
 
-def _from_rows(path: Path, rows: Sequence[Sequence[str]]) -> pd.DataFrame:
-    if len(rows) < 2:
-        raise InputError("has no rows below its header", where=path, remedy="Check that the table was saved whole")
+def _no_rows(path: Path) -> InputError:
+    return InputError("has no rows below its header", where=path, remedy="Check that the table was saved whole")
+
+
+def _from_rows(path: Path, rows: Sequence[Sequence[str]], may_be_empty: bool) -> pd.DataFrame:
+    if len(rows) < (1 if may_be_empty else 2):
+        raise _no_rows(path)
     names = [name.strip() for name in rows[0]]
     used, unnamed = [i for i, name in enumerate(names) if name], [i for i, name in enumerate(names) if not name]
     if stray := next((row for row in rows[1:] if any(row[i] for i in unnamed)), None):
