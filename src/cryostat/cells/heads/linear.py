@@ -1,15 +1,14 @@
-"""The linear head: one 1×1 convolution on the token grid, enlarged to pixels."""
+"""The linear head: one 1×1 convolution on the token grid."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class LinearHead(nn.Module):
-    """Width → logits at every token, enlarged bilinearly (corners not aligned), as published.
+    """Width → logits at every token; the trainer enlarges them to pixels, as published.
 
     Args:
         width: Channels of a token.
@@ -20,7 +19,7 @@ class LinearHead(nn.Module):
         super().__init__()
         self.classify = nn.Linear(width, logits)
 
-    def forward(self, maps: Mapping[str, Tensor], size: int) -> Tensor:
-        """Token maps {"final": (N, h, w, C)} to logits (N, K, size, size)."""
-        logits = self.classify(maps["final"]).permute(0, 3, 1, 2)
-        return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+    def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """Token maps {"final": (N, h, w, C)} to logits (N, K, h, w)."""
+        logits: Tensor = self.classify(maps["final"])
+        return logits.permute(0, 3, 1, 2)

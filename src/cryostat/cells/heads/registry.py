@@ -20,6 +20,7 @@ class LinearSettings:
     Attributes:
         steps: Most optimiser steps.
         batch: Tiles a step.
+        pixels: Labelled pixels of a batch that the loss looks at, drawn at random; 0 for all.
         lr: Peak learning rate of AdamW, after a linear warm-up, followed by a cosine to 1 % of it.
         weight_decay: Of AdamW.
         label_smoothing: Of the cross-entropy.
@@ -30,6 +31,7 @@ class LinearSettings:
 
     steps: int = 1500
     batch: int = 16
+    pixels: int = 16384
     lr: float = 3e-3
     weight_decay: float = 0.03
     label_smoothing: float = 0.05

@@ -82,8 +82,7 @@ class FittedDense:
     def probabilities(self, tiles: Sequence[int]) -> Tensor:
         """(n, K, S, S) softmax maps of the given tiles, on the device."""
         self.model.eval()
-        logits: Tensor = self.model(self.features.batch(tiles), self.tile_size)
-        return logits.softmax(1)
+        return enlarged(self.model(self.features.batch(tiles)), self.tile_size).softmax(1)
 
 
 def fit_dense(
@@ -144,8 +143,8 @@ def _train(
         chosen = next(batches)
         targets = torch.from_numpy(outputs.targets(tiles.labels(chosen))).to(device)
         model.train()
-        logits = model(fitted.features.batch(chosen), tiles.tile_size)
-        loss = pixel_loss(logits, targets, weights, settings.label_smoothing)
+        logits, answers = at_labelled_pixels(model(fitted.features.batch(chosen)), targets, settings.pixels)
+        loss = F.cross_entropy(logits, answers, weights, label_smoothing=settings.label_smoothing)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -157,18 +156,43 @@ def _train(
             loss_sum = 0.0
 
 
-def pixel_loss(logits: Tensor, targets: Tensor, weights: Tensor, label_smoothing: float) -> Tensor:
-    """Weighted cross-entropy over the labelled pixels alone.
+def enlarged(logits: Tensor, size: int) -> Tensor:
+    """(N, K, h, w) logits to (N, K, size, size), bilinear, corners not aligned."""
+    if logits.shape[-1] == size:
+        return logits
+    return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def at_labelled_pixels(logits: Tensor, targets: Tensor, most: int = 0) -> tuple[Tensor, Tensor]:
+    """What `enlarged` logits are at labelled pixels, without enlarging the rest.
 
     Args:
-        logits: (N, K, S, S).
+        logits: (N, K, h, w), of the head's own resolution.
         targets: (N, S, S) output numbers, `IGNORED` elsewhere.
-        weights: (K,) class weights.
-        label_smoothing: 0 to 1.
+        most: Pixels to draw at random if there are more; 0 for all.
+
+    Returns:
+        (n, K) logits and (n,) targets.
     """
-    labelled = targets != IGNORED
-    chosen = logits.permute(0, 2, 3, 1)[labelled]
-    return F.cross_entropy(chosen, targets[labelled], weights, label_smoothing=label_smoothing)
+    size = targets.shape[-1]
+    where = torch.nonzero(targets != IGNORED)
+    if most and len(where) > most:
+        where = where[torch.randperm(len(where))[:most].to(where.device)]
+    tile, y, x = where.unbind(1)
+    height, width = logits.shape[-2:]
+    top, below, down = _neighbours(y, height / size, height)
+    left, right, across = _neighbours(x, width / size, width)
+    by_pixel = logits.permute(0, 2, 3, 1)
+    upper = torch.lerp(by_pixel[tile, top, left], by_pixel[tile, top, right], across)
+    lower = torch.lerp(by_pixel[tile, below, left], by_pixel[tile, below, right], across)
+    return torch.lerp(upper, lower, down), targets[tile, y, x]
+
+
+def _neighbours(pixel: Tensor, scale: float, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The two samples on either side of a pixel's centre, and how far it lies towards the second, (n, 1)."""
+    place = ((pixel + 0.5) * scale - 0.5).clamp(0, length - 1)
+    first = place.floor().long()
+    return first, (first + 1).clamp(max=length - 1), (place - first)[:, None]
 
 
 def _batches(train: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
@@ -43,6 +44,15 @@ class TileEncoder(ABC):
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """All that determines its output: name, hash of the weights, settings, code version of this part, precision."""
+
+    def weights_hash(self) -> str:
+        """Hex SHA-256 of all tensors as they are now; equal before and after a run, if the encoder was frozen."""
+        state = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            array = tensor.detach().cpu().contiguous()
+            state.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
+            state.update(array.reshape(-1).view(torch.uint8).numpy().data)
+        return state.hexdigest()
 
     @abstractmethod
     def _maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

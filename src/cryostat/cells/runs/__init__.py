@@ -1,0 +1,1 @@
+"""Runs: one encoder, one head, one split, one seed; scored, recorded, reproducible."""

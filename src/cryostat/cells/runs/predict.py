@@ -1,0 +1,157 @@
+"""From fitted heads to the predictions table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from cryostat.cells.dataset import GROUP, CellDataset
+from cryostat.cells.protocols import Protocol
+from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei, truncated_mean_class
+from cryostat.cells.tiling import CellTiles, Piece, window
+from cryostat.cells.training.common import Outputs
+from cryostat.cells.training.dense import FittedDense
+
+TILES_AT_ONCE = 32
+
+
+class GivenNuclei:
+    """The given nuclei of some fields, indexed once, in which any dense head's maps are averaged.
+
+    Args:
+        tiles: Geometry; its protocol says whether nuclei are whole or cut by tiles.
+        fovs: Fields of view.
+        device: Where maps will be.
+
+    Attributes:
+        rows: fov_id, tile (−1: whole nucleus), cell_id; one row a nucleus.
+    """
+
+    def __init__(self, tiles: CellTiles, fovs: Sequence[str], device: torch.device) -> None:
+        self.tiles, self.fovs = tiles, fovs
+        self._whole = tiles.protocol.scoring.nuclei == "whole"
+        self._indices = [index for fov in fovs for index in self._indices_of(fov, device)]
+        self.rows = pd.concat([_rows(fov, tile, index) for fov, tile, index in self._indices], ignore_index=True)
+
+    def means(self, fitted: FittedDense) -> NDArray[np.float32]:
+        """(n, K) mean softmax over the pixels of each nucleus, in the order of `rows`."""
+        found: list[Tensor] = []
+        for fov, group in itertools.groupby(self._indices, key=lambda entry: entry[0]):
+            if self._whole:
+                maps = blended_map(fitted, self.tiles, fov)
+                found += [index.means(maps) for _, _, index in group]
+            else:
+                indices = [index for _, _, index in group]
+                cut = _tile_maps(fitted, self.tiles.tiles_of(fov).tolist())
+                found += [
+                    index.means(_inside(maps, self.tiles.piece(tile)))
+                    for index, (tile, maps) in zip(indices, cut, strict=True)
+                ]
+        return torch.cat(found).float().cpu().numpy()
+
+    def _indices_of(self, fov: str, device: torch.device) -> Iterator[tuple[str, int, NucleusIndex]]:
+        instances = np.asarray(self.tiles.dataset.instances(fov)).astype(np.int32)
+        if self._whole:
+            yield fov, -1, index_nuclei(torch.from_numpy(instances).to(device))
+            return
+        for tile, p in self.tiles.pieces_of(fov):
+            cut = np.ascontiguousarray(instances[p.y : p.y + p.height, p.x : p.x + p.width])
+            yield fov, tile, index_nuclei(torch.from_numpy(cut).to(device))
+
+
+def _inside(maps: Tensor, p: Piece) -> Tensor:
+    """The part of a tile's (K, S, S) maps that is not padding."""
+    return maps[:, p.above : p.above + p.height, p.left : p.left + p.width]
+
+
+def _rows(fov: str, tile: int, index: NucleusIndex) -> pd.DataFrame:
+    ids = index.ids.cpu().numpy()
+    return pd.DataFrame({"fov_id": np.full(len(ids), fov, object), "tile": tile, "cell_id": ids})
+
+
+def blended_map(fitted: FittedDense, tiles: CellTiles, fov: str) -> Tensor:
+    """(K, H, W) probabilities of a field at its own resolution: overlapping tiles blended, then enlarged."""
+    height, width = tiles.field_shape(fov)
+    size, device = tiles.tile_size, fitted.features.device
+    weight = torch.from_numpy(np.outer(window(size), window(size))).to(device)
+    total: Tensor | None = None
+    norm = torch.zeros(height, width, device=device)
+    for tile, maps in _tile_maps(fitted, tiles.tiles_of(fov).tolist()):
+        p = tiles.piece(tile)
+        if total is None:
+            total = torch.zeros(len(maps), height, width, device=device)
+        inside = weight[: p.height, : p.width]
+        total[:, p.y : p.y + p.height, p.x : p.x + p.width] += maps[:, : p.height, : p.width] * inside
+        norm[p.y : p.y + p.height, p.x : p.x + p.width] += inside
+    if total is None:
+        raise ValueError(f"field {fov} has no tiles")
+    about = tiles.dataset.fovs.loc[fov]
+    shape = (int(about["height"]), int(about["width"]))
+    blended = total / norm
+    if shape == (height, width):
+        return blended
+    return F.interpolate(blended[None], size=shape, mode="bilinear", align_corners=False)[0]
+
+
+def _tile_maps(fitted: FittedDense, tiles: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    for start in range(0, len(tiles), TILES_AT_ONCE):
+        numbers = tiles[start : start + TILES_AT_ONCE]
+        yield from zip(numbers, fitted.probabilities(numbers), strict=True)
+
+
+def truth(tiles: CellTiles, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """(n,) true class of each row: from the nucleus table, or by the published truncated mean in its tile."""
+    if tiles.protocol.scoring.truth == "nucleus-table":
+        cells = tiles.dataset.cells.set_index(["fov_id", "cell_id"])["class_id"]
+        keys = pd.MultiIndex.from_frame(rows[["fov_id", "cell_id"]].astype({"fov_id": str, "cell_id": int}))
+        named: NDArray[np.int64] = cells.reindex(keys).to_numpy().astype(np.int64)
+        return named
+    classes = np.zeros(len(rows), np.int64)
+    for (fov, tile), group in rows.reset_index(drop=True).groupby(["fov_id", "tile"], sort=False):
+        p = tiles.piece(int(tile))
+        place = np.s_[p.y : p.y + p.height, p.x : p.x + p.width]
+        ids, values = truncated_mean_class(
+            np.asarray(tiles.dataset.semantic(fov))[place], np.asarray(tiles.dataset.instances(fov))[place]
+        )
+        classes[group.index] = values[np.searchsorted(ids, group["cell_id"].to_numpy())]
+    return classes
+
+
+def predictions_table(
+    rows: pd.DataFrame,
+    probabilities: NDArray[np.float32],
+    true: NDArray[np.int64],
+    outputs: Outputs,
+    dataset: CellDataset,
+    protocol: Protocol,
+) -> pd.DataFrame:
+    """The predictions table of a run, its `run_id` still empty: one row a nucleus, probabilities by class id.
+
+    Nuclei without a class are left out unless the protocol lets background win.
+    """
+    table = rows.reset_index(drop=True).astype({"fov_id": str, "cell_id": np.int64, "tile": np.int64})
+    table.insert(0, "run_id", "")
+    about = dataset.fovs.loc[table["fov_id"], ["patient_id", "site", *_groups(dataset)]].reset_index(drop=True)
+    table = pd.concat([table, about], axis=1)
+    table["y_true"], table["y_pred"] = true, predicted(probabilities, outputs, protocol)
+    for column, class_id in enumerate(outputs.ids):
+        table[f"p_{class_id}"] = probabilities[:, column]
+    return table if protocol.scoring.background_may_win else table[table["y_true"] > 0].reset_index(drop=True)
+
+
+def predicted(probabilities: NDArray[np.float32], outputs: Outputs, protocol: Protocol) -> NDArray[np.int64]:
+    """(n,) class id with the largest of (n, K) probabilities, the first of equals; background only where it may win."""
+    barred = (outputs.ids == 0) & (not protocol.scoring.background_may_win)
+    winners: NDArray[np.int64] = outputs.ids[np.where(barred, -1, probabilities).argmax(1)]
+    return winners
+
+
+def _groups(dataset: CellDataset) -> list[str]:
+    return [column for column in dataset.fovs.columns if column.startswith(GROUP)]

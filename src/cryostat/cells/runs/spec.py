@@ -1,0 +1,177 @@
+"""What a run is, before it has run; and a study, which is a matrix of runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cryostat.cells.dataset import CellDataset
+from cryostat.cells.heads import head_card
+from cryostat.core.errors import InputError, SettingError
+from cryostat.core.files import read_toml
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run.
+
+    Attributes:
+        dataset: Name of an imported dataset.
+        encoder: Name of an encoder.
+        head: Name of a head.
+        split: Name of a split of the dataset.
+        fraction: Share of the training fields of view that may be used.
+        seed: Seeds the head, the order of training and the choice of the fraction.
+        protocol: Name of the rules.
+        mpp: µm per pixel in place of the protocol's; 0 keeps each field's own.
+        weights: Local weights of the encoder, or None for what its card says.
+        precision: Arithmetic of the encoder, or None for its card's.
+        head_settings: Settings of the head that differ from its defaults.
+    """
+
+    dataset: str
+    encoder: str
+    head: str
+    split: str
+    fraction: float = 1.0
+    seed: int = 0
+    protocol: str = "standard"
+    mpp: float | None = None
+    weights: str | None = None
+    precision: str | None = None
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise SettingError(
+                f"fraction {self.fraction} is not between 0 and 1", remedy="Give 1.0 for all training data"
+            )
+        head_card(self.head)
+
+    def label(self) -> str:
+        """Short text for progress and messages."""
+        share = "" if self.fraction == 1 else f" {self.fraction:.0%}"
+        return f"{self.dataset}/{self.split}{share} · {self.encoder} · {self.head} · seed {self.seed}"
+
+
+def expand_split(dataset: CellDataset, name: str) -> list[str]:
+    """A stored split, or all folds of a family: `5fold` stands for `5fold-0` … `5fold-4`."""
+    names = dataset.split_names()
+    if name in names:
+        return [name]
+    folds = [n for n in names if re.fullmatch(rf"{re.escape(name)}-\d+", n)]
+    if not folds:
+        dataset.split(name)
+    return sorted(folds, key=lambda n: int(n.rsplit("-", 1)[1]))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A matrix of runs, as a study file describes it.
+
+    Attributes:
+        name: Name of the study.
+        datasets: Datasets; every other list is crossed with them.
+        splits: Splits or families of folds.
+        encoders: Encoders.
+        heads: Heads.
+        fractions: Shares of the training data.
+        seeds: Seeds.
+        base: What all runs share (protocol, mpp).
+        encoder_options: Encoder name to `weights` and `precision`.
+        head_options: Head name to settings.
+    """
+
+    name: str
+    datasets: Sequence[str]
+    splits: Sequence[str]
+    encoders: Sequence[str]
+    heads: Sequence[str]
+    fractions: Sequence[float]
+    seeds: Sequence[int]
+    base: Mapping[str, Any] = field(default_factory=dict)
+    encoder_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    head_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def specs(self, datasets: Mapping[str, CellDataset]) -> list[RunSpec]:
+        """All runs, those that share an encoder pass together."""
+        made = []
+        for data, encoder in itertools.product(self.datasets, self.encoders):
+            splits = [s for family in self.splits for s in expand_split(datasets[data], family)]
+            for head, split, fraction, seed in itertools.product(self.heads, splits, self.fractions, self.seeds):
+                spec = RunSpec(data, encoder, head, split, float(fraction), int(seed), **self.base)
+                spec = replace(spec, **self.encoder_options.get(encoder, {}))
+                made.append(replace(spec, head_settings=self.head_options.get(head, {})))
+        return made
+
+
+_STUDY_KEYS = {
+    "study": {"name", "protocol", "seeds", "mpp"},
+    "cells": {"datasets", "splits", "encoders", "heads", "fractions"},
+    "encoders": None,
+    "heads": None,
+}
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        InputError: The file is not TOML, lacks a part, or has one that nothing reads.
+    """
+    given = read_toml(path)
+    _refuse_strangers(given, path)
+    try:
+        study, cells = given["study"], given["cells"]
+        return Study(
+            name=str(study["name"]),
+            datasets=_list(cells, "datasets", path),
+            splits=_list(cells, "splits", path),
+            encoders=_list(cells, "encoders", path),
+            heads=_list(cells, "heads", path),
+            fractions=_list(cells, "fractions", path, [1.0]),
+            seeds=_list(study, "seeds", path, [0]),
+            base={key: study[key] for key in ("protocol", "mpp") if key in study},
+            encoder_options=given.get("encoders", {}),
+            head_options=given.get("heads", {}),
+        )
+    except KeyError as error:
+        raise InputError(
+            f"lacks {error}",
+            where=path,
+            remedy="A study has [study] name and [cells] datasets, splits, encoders, heads",
+        ) from error
+
+
+def _refuse_strangers(given: Mapping[str, Any], path: Path) -> None:
+    for section, content in given.items():
+        allowed = _STUDY_KEYS.get(section, set())
+        if not isinstance(content, Mapping) or allowed == set():
+            raise InputError(
+                f"has a section {section!r} that nothing reads", where=path, remedy=f"Use {', '.join(_STUDY_KEYS)}"
+            )
+        for key in content:
+            if allowed is not None and key not in allowed:
+                raise InputError(
+                    f"has a key {section}.{key} that nothing reads",
+                    where=path,
+                    remedy=f"Use {', '.join(sorted(allowed))}",
+                )
+    for name, options in given.get("encoders", {}).items():
+        if strangers := set(options) - {"weights", "precision"}:
+            raise InputError(
+                f"has a key encoders.{name}.{min(strangers)} that nothing reads",
+                where=path,
+                remedy="Use weights, precision",
+            )
+
+
+def _list(section: Mapping[str, Any], key: str, path: Path, default: list[Any] | None = None) -> list[Any]:
+    value = section.get(key, default) if default is not None else section[key]
+    if not isinstance(value, list) or not value:
+        raise InputError(f"{key} is not a list with something in it", where=path, remedy=f'Write {key} = ["…"]')
+    return value

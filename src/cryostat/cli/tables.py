@@ -1,0 +1,45 @@
+"""Tables that several commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryostat.cells.runs.study import Outcome
+    from cryostat.core.home import Home
+
+
+def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
+    """One row a run: macro F1 and seconds, or the reason why it failed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Runs", title_justify="left", header_style="bold")
+    for name in ("dataset", "split", "encoder", "head"):
+        table.add_column(name)
+    for name in ("fraction", "seed", "macro F1", "accuracy", "seconds"):
+        table.add_column(name, justify="right")
+    for outcome in outcomes:
+        spec = outcome.spec
+        about = (spec.dataset, spec.split, spec.encoder, spec.head, f"{spec.fraction:g}", str(spec.seed))
+        table.add_row(*about, *_figures(outcome))
+    console = Console()
+    console.print(table)
+    failed = [outcome for outcome in outcomes if outcome.record is None]
+    for outcome in failed:
+        console.print(f"[red]failed[/] {outcome.spec.label()}: ", end="")
+        console.print(outcome.reason, markup=False)
+    console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are in [cyan]{home.runs}[/]")
+
+
+def _figures(outcome: Outcome) -> tuple[str, str, str]:
+    if outcome.record is None:
+        return "[red]failed[/]", "", ""
+    scores = outcome.record.scores()
+    seconds = sum(phase["seconds"] or 0 for phase in outcome.record.phases.values())
+    return _share(scores.macro_f1), _share(scores.accuracy), f"{seconds:.1f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
