@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from cryostat.core.home import Home
     from cryostat.results.records import BrokenRun, RunRecord
@@ -43,23 +45,29 @@ def command(
         _list(context.obj, filters, per_class, {"csv": csv, "json": json, "markdown": markdown})
 
 
+def wide_console() -> Console:
+    """A console that does not squeeze tables into 80 columns when its output goes to a file or another program."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=200)
+
+
 def _list(
     home: Home, filters: Mapping[str, tuple[str, ...]], per_class: bool, files: Mapping[str, Path | None]
 ) -> None:
-    from rich.console import Console
-
     from cryostat.results.export import WRITERS
     from cryostat.results.records import find_runs
     from cryostat.results.tables import summarise
 
     found = find_runs(home, **{name: values or None for name, values in filters.items()})
     frame, unreadable = summarise(found.records)
-    console = Console()
+    console = wide_console()
     if frame.empty:
         console.print(f"No finished run in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}.")
         console.print("Make one with: cryostat run cells --dataset … --encoder … --head … --split …", markup=False)
-    for dataset, rows in frame.groupby("dataset", sort=False, dropna=False):
-        console.print(_table(str(dataset), rows, per_class))
+    for labels, rows in frame.groupby(["dataset", "split", "protocol", "fraction"], sort=False, dropna=False):
+        console.print(_block(labels, rows, per_class))
     _remarks(console, frame, (*found.broken, *unreadable))
     for form, path in files.items():
         if path is not None:
@@ -67,7 +75,8 @@ def _list(
             console.print(f"Written: [cyan]{path}[/]")
 
 
-def _table(dataset: str, rows: pd.DataFrame, per_class: bool) -> Table:
+def _block(labels: tuple[Any, ...], rows: pd.DataFrame, per_class: bool) -> Table:
+    """The runs that compare with each other: one dataset, split, protocol and share of the training data."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -77,34 +86,40 @@ def _table(dataset: str, rows: pd.DataFrame, per_class: bool) -> Table:
 
     classes = [c for c in rows.columns if per_class and c.startswith(CLASS_F1) and rows[c].notna().any()]
     optional = [name for name in ("variant", "folds") if (rows[name] != "").any()]
-    table = Table(title=Text(dataset, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("split", "encoder", "head", "protocol"):
-        table.add_column(name, overflow="fold")
-    for name in ("fraction", *optional, "seeds", "macro F1", "accuracy", "cells"):
-        table.add_column(name, justify="right", no_wrap=name != "variant")
+    table = Table(title=_title(labels), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("encoder", "head", *optional):
+        widest = int(rows[name].astype(str).str.len().max())
+        table.add_column(name, overflow="fold", min_width=min(widest, 6 if name == "variant" else 18))
+    for name in ("seeds", "macro F1", "accuracy", "cells"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name in classes:
-        table.add_column(name.removeprefix(CLASS_F1), justify="right", overflow="fold")
-    blocks = rows.groupby(["split", "protocol", "fraction"], sort=False, dropna=False)
-    for _, block in blocks:
-        table.add_section()
-        for i, row in enumerate(block.to_dict("records")):
-            share = "–" if row["fraction"] != row["fraction"] or row["fraction"] is None else f"{row['fraction']:g}"
-            about = [str(row[name]) for name in ("split", "encoder", "head", "protocol")]
-            figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
-            cells = [*about, share, *(row[name] for name in optional), str(row["seeds"]), *figures, f"{row['cells']:,}"]
-            cells += [spread(row[name]) for name in classes]
-            best = "bold" if i == 0 and len(block) > 1 else ""
-            table.add_row(*map(Text, cells), style=best if row["complete"] else "dim")
+        table.add_column(name.removeprefix(CLASS_F1), justify="right", overflow="fold", min_width=5)
+    for i, row in enumerate(rows.to_dict("records")):
+        about = [str(row[name]) for name in ("encoder", "head", *optional, "seeds")]
+        figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
+        cells = [*about, *figures, f"{row['cells']:,}", *(spread(row[name]) for name in classes)]
+        best = "bold" if i == 0 and len(rows) > 1 else ""
+        table.add_row(*map(Text, cells), style=best if row["complete"] else "dim")
     return table
+
+
+def _title(labels: tuple[Any, ...]) -> Text:
+    from rich.text import Text
+
+    dataset, split, protocol, fraction = labels
+    title = Text.assemble((str(dataset), "bold"), f" · {split} · {protocol}", style="default")
+    if isinstance(fraction, float | int) and fraction < 1:
+        title.append(f" · {100 * fraction:.3g} % of the training fields")
+    return title
 
 
 def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun]) -> None:
     if len(frame) and not frame["complete"].all():
         console.print("[yellow]Dim rows lack folds[/]: their scores are of the folds there are, and not comparable.")
     if len(frame) and (older := int(frame["superseded"].sum())):
-        console.print(f"{older} older runs of the same fold and seed were passed over; the newest counts.")
+        console.print(f"Older runs of the same fold and seed were passed over: {older}. The newest counts.")
     if broken:
-        console.print(f"[red]{len(broken)} run folders could not be read:[/]")
+        console.print(f"[red]{len(broken)} run folder{'s' if len(broken) > 1 else ''} could not be read:[/]")
     for run in broken:
         console.print(f"  {run.folder.name}: {run.reason}", markup=False, highlight=False)
 
@@ -114,11 +129,9 @@ def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun])
 @click.pass_obj
 def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
-    from rich.console import Console
-
     record = _find(home, run_id)
     scores = record.scores()
-    console = Console()
+    console = wide_console()
     console.print(f"[bold]{record.run_id}[/]  {record.created}")
     console.print(_facts(record))
     print_scores(console, scores)

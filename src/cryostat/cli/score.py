@@ -61,11 +61,9 @@ def command(
     (p_3, p_Plasma, Plasma …). Label maps hold a class id a pixel; the majority in each nucleus counts. Probability
     maps are .npy of shape (C, H, W) or (H, W, C); their mean in each nucleus counts.
     """
-    from rich.console import Console
-
     from cryostat.cells.dataset import load_dataset
     from cryostat.cells.scoring.external import External, record_external, save_external, score_external
-    from cryostat.cli.results import print_scores
+    from cryostat.cli.results import print_scores, wide_console
     from cryostat.core.files import safe_name
 
     asked = External(predictions, part, kind, protocol, missing, background, name)
@@ -75,6 +73,6 @@ def command(
     record = record_external(tissue, parts, asked, seed=seed, fraction=fraction)
     folder = out or home.runs / safe_name(record.run_id)
     save_external(folder, frame, scores, record)
-    console = Console()
+    console = wide_console()
     print_scores(console, scores)
     console.print(f"Predictions, scores and record: [cyan]{folder}[/]")

@@ -206,8 +206,8 @@ def _name_variants(rows: Sequence[dict[str, Any]], records: Sequence[RunRecord])
         for i, (row, record) in enumerate(group):
             seed = {} if row["complete"] else {"seed": record.settings.get("seed")}
             apart = settings[i] or identity[i] or ({} if seed else {"cells": row["cells"]})
-            shown = apart if len(group) > 1 else {}
-            row["variant"] = ", ".join(f"{key} {_short(value)}" for key, value in [*seed.items(), *shown.items()][:3])
+            shown = [*seed.items(), *apart.items()] if len(group) > 1 else []
+            row["variant"] = ", ".join(f"{key} {_short(value)}" for key, value in shown[:3])
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.field import CellClass
 from cryostat.cells.scoring.names import ClassNames, FieldNames
+from cryostat.cells.scoring.nuclei import most_probable
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table
 
@@ -49,7 +50,7 @@ def read_cell_table(path: Path, dataset: CellDataset, *, background_may_win: boo
     if "y_pred" in table.columns:
         given["y_pred"] = _classes(table["y_pred"], dataset, path)
     elif sources:
-        given["y_pred"] = _most_probable(probabilities, background=background_may_win)
+        given["y_pred"] = _winners(probabilities, background_may_win=background_may_win)
     else:
         raise InputError(
             f"has neither y_pred nor a probability column of a class (there are: {', '.join(table.columns)})",
@@ -111,13 +112,12 @@ def _probability_sources(columns: Sequence[str], classes: Sequence[CellClass], p
     return found
 
 
-def _most_probable(probabilities: pd.DataFrame, *, background: bool) -> pd.Series:
-    columns = [name for name in probabilities.columns if background or name != "p_0"]
-    ids = np.array([float(name.removeprefix("p_")) for name in columns])
-    values = probabilities[columns].to_numpy(np.float64)
-    given = ~np.isnan(values).all(1)
-    winners = np.where(given, ids[np.where(np.isnan(values), -1, values).argmax(1)], np.nan)
-    return pd.Series(winners, probabilities.index)
+def _winners(probabilities: pd.DataFrame, *, background_may_win: bool) -> pd.Series:
+    """Class id of the highest probability, NaN where a row has none."""
+    ids = np.array([float(name.removeprefix("p_")) for name in probabilities.columns])
+    values = probabilities.to_numpy(np.float64)
+    winners = most_probable(np.nan_to_num(values, nan=-2.0), ids, background_may_win=background_may_win)
+    return pd.Series(np.where(np.isnan(values).all(1), np.nan, winners), probabilities.index)
 
 
 def _checked(given: pd.DataFrame, dataset: CellDataset, path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from cryostat.cells.dataset import CellDataset
 from cryostat.cells.datasets.folders import by_stem, read_label_map
 from cryostat.cells.field import check_labels
 from cryostat.cells.scoring.names import FieldNames
-from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei
+from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei, most_probable
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_npy
 from cryostat.core.progress import track
@@ -149,9 +149,9 @@ def _pooled(
             where=path,
             remedy="Save the maps after the softmax over all channels",
         )
-    allowed = means if background_may_win else np.where(ids == 0, -1, means)
+    winners = most_probable(means, ids, background_may_win=background_may_win)
     columns = {f"p_{key}": means[:, i] for i, key in enumerate(ids)}
-    return pd.DataFrame({"fov_id": fov, "cell_id": index.ids.numpy(), "y_pred": ids[allowed.argmax(1)], **columns})
+    return pd.DataFrame({"fov_id": fov, "cell_id": index.ids.numpy(), "y_pred": winners, **columns})
 
 
 def _channels_first(

@@ -8,10 +8,13 @@ from os import PathLike
 from pathlib import PurePosixPath
 
 from cryostat.cells.datasets.class_table import class_lookup
+from cryostat.cells.datasets.folders import IMAGES, LABELS
 from cryostat.cells.field import CellClass
-from cryostat.cells.splits.table import EXTENSIONS
 from cryostat.core.errors import InputError
 from cryostat.core.files import safe_name
+
+ENDINGS = IMAGES | LABELS | {".hdf", ".hdf5", ".h5"}
+"""File endings that a name may carry and a field-of-view id does not, or the other way round."""
 
 _WHOLE = re.compile(r"(\d+)\.0+")
 
@@ -40,7 +43,7 @@ class FieldNames:
 
 def _stem(name: str) -> str:
     path = PurePosixPath(name)
-    return path.name.removesuffix(path.suffix) if path.suffix.lower() in EXTENSIONS else name
+    return path.name.removesuffix(path.suffix) if path.suffix.lower() in ENDINGS else name
 
 
 class ClassNames:

@@ -64,7 +64,7 @@ class NucleusIndex:
                 f"maps {tuple(maps.shape)} of {maps.dtype} do not fit instance maps {self.shape}",
                 remedy="Supply floats (N, C, H, W) for (N, H, W), or (C, H, W) for (H, W)",
             )
-        means = self._sums(batch.detach()).double() / self.counts[:, None]
+        means = self.sums(batch.detach()).double() / self.counts[:, None]
         if not bool(torch.isfinite(means).all()):
             raise InputError(
                 "the maps hold NaN or infinite values inside nuclei",
@@ -72,7 +72,8 @@ class NucleusIndex:
             )
         return means
 
-    def _sums(self, maps: Tensor) -> Tensor:
+    def sums(self, maps: Tensor) -> Tensor:
+        """Sum of each channel over the pixels of each nucleus, (n, C), of (N, C, H, W) maps in any memory layout."""
         if maps.dtype not in (torch.float32, torch.float64):
             maps = maps.float()
         if not len(self.ids):
@@ -159,6 +160,22 @@ def truncated_mean_class(
     return index.ids.numpy(), classes.numpy()
 
 
+def most_probable(means: NDArray[Any], ids: NDArray[Any], *, background_may_win: bool) -> NDArray[Any]:
+    """The class of the highest probability, the first of equals.
+
+    Args:
+        means: (n, C) mean probabilities.
+        ids: (C,) class id of each column, 0 background.
+        background_may_win: Background takes part, as published.
+
+    Returns:
+        (n,) class ids.
+    """
+    allowed = means if background_may_win else np.where(ids == 0, -1, means)
+    winners: NDArray[Any] = ids[allowed.argmax(1)]
+    return winners
+
+
 def index_nuclei(instances: Tensor) -> NucleusIndex:
     """Find the pixels of each nucleus.
 
@@ -234,8 +251,7 @@ def sums_of_planes(index: NucleusIndex, maps: Tensor) -> Tensor:
 
     def total(channel: int) -> NDArray[Any]:
         start = channel * plane
-        product: NDArray[Any] = matrix @ values[start : start + span]
-        return product
+        return np.atleast_1d(matrix @ values[start : start + span])  # SciPy makes one nucleus a scalar.
 
     threads = min(torch.get_num_threads(), channels)
     if threads == 1 or len(at) * channels < WORTH_THREADS:
