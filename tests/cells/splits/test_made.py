@@ -203,3 +203,12 @@ def test_subset_sizes_and_names_are_what_a_reader_expects():
 def test_impossible_fractions_are_refused(fraction):
     with pytest.raises(SettingError):
         subset(Split("base", {"t": "train"}), fraction)
+
+
+def test_patches_of_one_image_stay_together_where_patients_are_unknown():
+    fovs = fovs_of([None] * 24).assign(group_source_image=[f"image{i // 4}" for i in range(24)])
+    for split in kfold(fovs, 3):
+        assert straddling(split, fovs) == {}
+        parts = [split.parts[f"f{i}"] for i in range(24)]
+        assert all(len(set(parts[i : i + 4])) == 1 for i in range(0, 24, 4))
+    assert straddling(Split("s", {"f0": "train", "f1": "test"}), fovs) == {"image0": ["train", "test"]}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cryostat.cells.audit.report import Finding, places
 from cryostat.cells.dataset import PARTS, CellDataset, Split
-from cryostat.cells.splits.grouping import straddling, values
+from cryostat.cells.splits.grouping import straddling, together, values
 from cryostat.cells.splits.pathocell import PUBLISHED_RULE
 
 
@@ -53,11 +53,12 @@ def _straddling(split: Split, dataset: CellDataset) -> Iterator[Finding]:
     if not found:
         return
     published = split.name == PUBLISHED_RULE
+    unit = together(dataset.fovs).replace("_", " ")
     rule = ", as the published rule has it" if published else ""
     yield Finding(
         "warning" if published else "error",
         "patient straddles parts",
-        f"patients in more than one part of split {split.name!r}{rule}: {len(found)}",
+        f"{unit}s in more than one part of split {split.name!r}{rule}: {len(found)}",
         places([f"{patient} ({', '.join(parts)})" for patient, parts in found.items()]),
         "Use a patient-disjoint split: cryostat data split NAME --holdout 70/15/15",
     )

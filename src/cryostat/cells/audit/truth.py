@@ -11,11 +11,11 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cryostat.cells.audit.report import Finding
 from cryostat.cells.dataset import CellDataset, Split
 from cryostat.cells.splits.customary import release_part
+from cryostat.cells.tiling.geometry import even_cut
 
 TILE = 224
 """Longest side of a tile of the published tiling."""
@@ -135,18 +135,11 @@ def tile_supports(dataset: CellDataset, fov_id: str) -> Counter[int]:
         fov_id: The field of view.
     """
     instances, labels = np.asarray(dataset.instances(fov_id)), np.asarray(dataset.semantic(fov_id))
+    piece_of = np.zeros(instances.shape, np.int64)
+    for number, piece in enumerate(even_cut(instances.shape[0], instances.shape[1], TILE)):
+        piece_of[piece.y : piece.y + piece.height, piece.x : piece.x + piece.width] = number
     rows, columns = np.nonzero(instances)
-    piece = (
-        _piece_of(instances.shape[0])[rows] * (1 + instances.shape[1] // TILE) + _piece_of(instances.shape[1])[columns]
-    )
-    key = piece * (int(instances.max(initial=0)) + 1) + instances[rows, columns]
+    key = piece_of[rows, columns] * (int(instances.max(initial=0)) + 1) + instances[rows, columns]
     _, which, size = np.unique(key, return_inverse=True, return_counts=True)
     total = np.bincount(which, labels[rows, columns], len(size))
     return Counter((total // size).astype(int).tolist()) if len(size) else Counter()
-
-
-def _piece_of(side: int) -> NDArray[np.int64]:
-    """The piece that each row (or column) of a field falls into."""
-    pieces = -(-side // TILE)
-    cuts = np.linspace(0, side, pieces + 1).astype(int)
-    return np.repeat(np.arange(pieces), np.diff(cuts)).astype(np.int64)

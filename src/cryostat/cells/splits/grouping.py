@@ -13,6 +13,8 @@ from cryostat.core.errors import SettingError
 
 COLUMNS = {"fov": "fov_id", "patient": "patient_id", "site": "site"}
 """Short names of columns of the table of fields; any other name is a clinical or technical group."""
+SOURCE_IMAGE = "source_image"
+"""Group that names the image which patches were cut from."""
 
 
 def values(fovs: pd.DataFrame, column: str) -> dict[str, str | None]:
@@ -39,27 +41,34 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
+def together(fovs: pd.DataFrame) -> str:
+    """What must not straddle parts: `patient` where any is known, else the image that patches were cut from."""
+    known = "patient_id" in fovs and fovs["patient_id"].notna().any()
+    return "patient" if known or f"{GROUP}{SOURCE_IMAGE}" not in fovs else SOURCE_IMAGE
+
+
 def units(fovs: pd.DataFrame, by: str | None = None) -> dict[str, list[str]]:
     """The fields of view that must stay together, by unit, units in alphabetical order.
 
     Args:
         fovs: One row a field of view.
-        by: `patient`, `fov`, `site` or a group; by default the patient, and a field of unknown patient on its own.
+        by: `patient`, `fov`, `site` or a group; by default the patient (see `together`), and a field of unknown
+            patient on its own.
 
     Raises:
         SettingError: `by` was asked for, but is unknown for some field.
     """
-    known = values(fovs, by or "patient")
+    known = values(fovs, by or together(fovs))
     unknown = [fov for fov, value in known.items() if value is None]
     if by is not None and unknown:
         raise SettingError(
             f"the {by} of {len(unknown)} fields of view is unknown (first: {unknown[0]!r})",
             remedy="Group by another column, or import with a --clinical table that names it",
         )
-    together: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for fov, value in known.items():
-        together.setdefault(f"fov {fov}" if value is None else f"unit {value}", []).append(fov)
-    return dict(sorted(together.items()))
+        found.setdefault(f"fov {fov}" if value is None else f"unit {value}", []).append(fov)
+    return dict(sorted(found.items()))
 
 
 def allocate(
@@ -110,17 +119,17 @@ def whole(splits: Iterable[Split]) -> list[Split]:
 
 
 def straddling(split: Split, fovs: pd.DataFrame) -> dict[str, list[str]]:
-    """Patients whose fields of view lie in more than one part of a split.
+    """Patients (or source images, see `together`) whose fields of view lie in more than one part of a split.
 
     Args:
         split: The split.
-        fovs: One row a field of view, with `patient_id`; fields of unknown patient are passed over.
+        fovs: One row a field of view; fields of unknown patient are passed over.
 
     Returns:
         Patient to the parts (in the order train, valid, test) that it straddles; empty when all is well.
     """
     parts: dict[str, set[str]] = {}
-    for fov, patient in values(fovs, "patient").items():
+    for fov, patient in values(fovs, together(fovs)).items():
         if patient is not None and fov in split.parts:
             parts.setdefault(patient, set()).add(split.parts[fov])
     return {patient: sorted(found, key=PARTS.index) for patient, found in sorted(parts.items()) if len(found) > 1}

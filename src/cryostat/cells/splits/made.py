@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cryostat.cells.dataset import PARTS, Split
-from cryostat.cells.splits.grouping import allocate, in_table_order, slug, units, values
+from cryostat.cells.splits.grouping import allocate, in_table_order, slug, together, units, values
 from cryostat.core.errors import SettingError
 
 FRACTIONS = (0.01, 0.05, 0.10, 0.20, 0.50, 1.0)
@@ -37,8 +37,8 @@ def kfold(fovs: pd.DataFrame, k: int = 5, seed: int = 0, *, by: str | None = Non
     """
     if k < 2:
         raise SettingError(f"{k} folds are none", remedy="Ask for two folds or more")
-    together = units(fovs, by)
-    fold_of = allocate(together, {str(fold): 1 / k for fold in range(k)}, np.random.default_rng(seed))
+    groups = units(fovs, by)
+    fold_of = allocate(groups, {str(fold): 1 / k for fold in range(k)}, np.random.default_rng(seed))
     return [
         _test_and_rest(
             f"{k}fold-{fold}",
@@ -157,7 +157,7 @@ def group_shift(
     value_of = values(fovs, column)
     _check_sides(column, train_side, test_side, {v for v in value_of.values() if v is not None})
     test = {fov for fov, value in value_of.items() if value in set(test_side)}
-    patient_of = values(fovs, "patient")
+    patient_of = values(fovs, together(fovs))
     tested = {patient_of[fov] for fov in test} - {None}
     pool = {fov for fov, value in value_of.items() if value in set(train_side) and patient_of[fov] not in tested}
     name = name or slug(f"{column}-{'+'.join(train_side)}-to-{'+'.join(test_side)}")
