@@ -22,7 +22,8 @@ def test_classes_are_numbered_as_they_occur(tmp_path: Path) -> None:
 
 
 def test_shipped_table_makes_the_classes_of_pathocell() -> None:
-    merge = read_merge(TYPES)
+    merge = read_merge(Path("pathocell"))
+    assert merge == read_merge(TYPES)
     assert merge.classes == FACTS.classes
     assert merge.class_of["dirt"] is None
     assert merge.class_of["Tregs"] == 5

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis.extra.numpy import arrays
 from skimage.color import rgb2hed
 
-from cryostat.cells.datasets.stain import compact, contrast, evidence, haematoxylin
+from cryostat.cells.datasets.stain import contrast, evidence, haematoxylin
 
 
 def test_haematoxylin_is_that_of_skimage_in_another_unit() -> None:
@@ -40,10 +38,3 @@ def test_evidence_is_welchs_t() -> None:
     assert evidence(np.array([1.0, 2, 3]), np.array([4.0, 5, 6])) == pytest.approx(-3 / np.sqrt(2 / 3))
     assert evidence(np.array([1.0]), np.array([4.0, 5, 6])) == 0
     assert evidence(np.ones(3), np.ones(3)) == 0
-
-
-@given(arrays(np.int64, (4, 5), elements={"min_value": 0, "max_value": 2**30}))
-def test_compact_numbers_keep_the_nuclei_and_their_order(instances: np.ndarray) -> None:
-    found = compact(instances)
-    expected = {old: new for new, old in enumerate(sorted(set(instances.ravel().tolist()) - {0}), 1)} | {0: 0}
-    assert found.tolist() == [[expected[value] for value in row] for row in instances.tolist()]

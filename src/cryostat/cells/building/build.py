@@ -76,8 +76,8 @@ def build_dataset(
         home: Where datasets live.
         name: Name of the dataset.
         mpp: µm per pixel.
-        merge: Table `phenotype,class[,class_id][,color]`; an empty class removes the nuclei. Without it every
-            phenotype is a class.
+        merge: Table `phenotype,class[,class_id][,color]`; an empty class removes the nuclei. `pathocell`
+            stands for the published merge to 14 classes. Without a table every phenotype is a class.
         patients: Table with a row a `fov_id` or `patient_id`; patient, site and other columns (groups) are joined.
         exclude: Table of fields to leave out: `fov_id`, and perhaps `reason`.
         overwrite: Replace a dataset of that name.

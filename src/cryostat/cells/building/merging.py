@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryostat.cells.datasets.class_table import check_class_list, hex_color, numbered
+from cryostat.cells.datasets.pathocell import TYPES
 from cryostat.cells.datasets.tables import find_column, read_text_table, require_column, whole_number
 from cryostat.cells.field import CellClass
 from cryostat.core.errors import InputError
 
 REMOVE = frozenset({"", "remove", "removed"})
 """What stands in a merge table, in lower case, for phenotypes whose nuclei leave the instance map."""
+
+
+SHIPPED: Mapping[str, Path] = {"pathocell": TYPES}
+"""Merge tables that come with Cryostat, by the name that stands for their path."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,13 @@ class Merge:
 def read_merge(path: Path) -> Merge:
     """A table `phenotype,class[,class_id][,color]`; an empty class, or `remove`, removes the phenotype's nuclei.
 
-    Classes without ids are numbered in the order in which they first occur.
+    Classes without ids are numbered in the order in which they first occur. A name of `SHIPPED` stands for that table,
+    unless there is a file of that name.
 
     Raises:
         InputError: The table is unreadable, has a phenotype twice, or gives a class two ids.
     """
+    path = path if path.exists() else SHIPPED.get(str(path), path)
     frame = read_text_table(path)
     phenotype = require_column(frame, ("phenotype", "fine", "cell_type"), path)
     target = require_column(frame, ("class", "coarse", "class_name"), path)

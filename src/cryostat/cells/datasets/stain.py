@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.color import hed_from_rgb
 
+from cryostat.cells.field import nucleus_ids, nucleus_index
+
 RING = 5
 """Width in px of the surroundings that a nucleus is compared with."""
 
@@ -44,26 +46,12 @@ def contrast(stain: NDArray[np.float32], instances: NDArray[Any]) -> NDArray[np.
     Returns:
         (n,) mean inside less mean around, ids ascending; nuclei without background around them are left out.
     """
-    labels = compact(instances)
+    labels = nucleus_index(instances, nucleus_ids(instances))
     around = np.where(labels == 0, ndimage.maximum_filter(labels, 2 * RING + 1), 0)
     inside_mean, _ = _means(stain, labels)
     around_mean, around_size = _means(stain, around, len(inside_mean))
     difference: NDArray[np.float64] = (inside_mean - around_mean)[1:][around_size[1:] > 0]
     return difference
-
-
-def compact(instances: NDArray[Any]) -> NDArray[np.int32]:
-    """The same nuclei numbered 1 … n in the order of their ids."""
-    top = int(instances.max(initial=0))
-    if top > 2**24:
-        index = np.unique(np.append(0, instances), return_inverse=True)[1]
-        return index[1:].reshape(instances.shape).astype(np.int32)
-    there = np.zeros(top + 1, bool)
-    there[instances.ravel()] = True
-    there[0] = False
-    number: NDArray[np.int32] = np.cumsum(there, dtype=np.int32) * there
-    numbered: NDArray[np.int32] = number[instances]
-    return numbered
 
 
 def _means(values: NDArray[np.float32], labels: NDArray[Any], count: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
