@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+import scipy.io
+from PIL import Image
 
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.datasets.importing import ImportOptions, import_dataset
@@ -25,13 +28,28 @@ class Forged(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def forge(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Forged]:
-    """Lays real tissue out as a release of so many images."""
+def real_crops(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Crops of nine real annotated images in CoNSeP's layout, small enough to forge releases of in a test."""
+    folder, side = tmp_path_factory.mktemp("crops"), 320
+    for part in ("Images", "Labels"):
+        (folder / part).mkdir()
+    for path in sorted((shared / "data/consep/Train/Images").glob("*.png"))[:9]:
+        Image.open(path).crop((0, 0, side, side)).save(folder / "Images" / path.name)
+        mat = scipy.io.loadmat(shared / "data/consep/Train/Labels" / f"{path.stem}.mat")
+        ids, renumbered = np.unique(mat["inst_map"][:side, :side], return_inverse=True)
+        types = mat["inst_type"][ids[1:] - 1]
+        labels = {"inst_map": renumbered.reshape(side, side).astype(np.int32), "inst_type": types}
+        scipy.io.savemat(folder / "Labels" / f"{path.stem}.mat", labels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def forge(shared: Path, real_crops: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Forged]:
+    """Lays real tissue out as a release of so many images or tiles."""
 
     def make(name: str, limit: int) -> Forged:
         folder = tmp_path_factory.mktemp(name)
-        data = shared / "data"
-        command = [sys.executable, str(data / "forge.py"), name, str(data / "consep/Train"), str(folder)]
+        command = [sys.executable, str(shared / "data/forge.py"), name, str(real_crops), str(folder)]
         done = subprocess.run([*command, "--limit", str(limit)], capture_output=True, text=True, check=True)
         return Forged(folder, {int(number): n for number, n in json.loads(done.stdout).items()})
 
