@@ -65,6 +65,7 @@ class DatasetWriter:
         self._excluded: list[dict[str, str]] = []
         self._splits: list[Split] = []
         self._checksums: dict[str, str] = {}
+        self._notes = list(facts.notes)
 
     def __enter__(self) -> Self:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +137,10 @@ class DatasetWriter:
         """Record checksums of source files, path relative to the source folder to SHA-256."""
         self._checksums.update(checksums)
 
+    def add_notes(self, notes: Iterable[str]) -> None:
+        """Record what a user should know beside the facts' own notes, one sentence each."""
+        self._notes.extend(notes)
+
     def _array(self, kind: str, fov_id: str, array: Any) -> str:
         folder = self._draft / kind
         folder.mkdir(exist_ok=True)
@@ -201,7 +206,7 @@ class DatasetWriter:
             "licence": facts.licence,
             "citation": facts.citation,
             "url": facts.url,
-            "notes": list(facts.notes),
+            "notes": self._notes,
             "fields": len(fovs),
             "cells": len(cells),
             "classes": classes,

@@ -73,12 +73,14 @@ class Listing:
         splits: Makes the dataset's published and customary splits from the table of imported fields of view
             (columns as in `fovs.parquet`); a split whose fields are not all there is left out.
         checksums: Source files worth recording, relative path to SHA-256.
+        remarks: Asked once the fields are read: what a user should know of what was met in them, for the notes.
     """
 
     facts: DatasetFacts
     sources: Sequence[FieldSource]
     splits: Callable[[pd.DataFrame], Iterable[Split]] = lambda fovs: ()
     checksums: Mapping[str, str] = field(default_factory=dict)
+    remarks: Callable[[], Iterable[str]] = tuple
 
 
 class Format(Protocol):
@@ -145,4 +147,5 @@ def import_dataset(
                 writer.exclude(item.fov_id, str(error))
         writer.add_splits(listing.splits(writer.fov_table()))
         writer.note_source(listing.checksums)
+        writer.add_notes(listing.remarks())
     return CellDataset(folder)

@@ -94,13 +94,15 @@ def listing(source: Path, options: ImportOptions) -> Listing:
     """
     pieces = read_settings("pannuke", options, SETTINGS, uses=("clinical",))["pieces"]
     folds = [_fold(number, files, source) for number, files in sorted(_found(source).items())]
+    torn = _Torn()
     sources = [
-        FieldSource(f"fold{fold.number}_{i}", partial(_load, fold, i, pieces))
+        FieldSource(f"fold{fold.number}_{i}", partial(_load, fold, i, torn if pieces == "apart" else None))
         for fold in folds
         for i in range(len(fold.tissues))
     ]
     facts = FACTS if pieces == "apart" else replace(FACTS, notes=(*FACTS.notes, WHOLE_NOTE))
-    return with_clinical(Listing(facts, sources, splits=partial(published, "pannuke")), options.clinical)
+    found = Listing(facts, sources, partial(published, "pannuke"), remarks=torn.remarks)
+    return with_clinical(found, options.clinical)
 
 
 def _found(source: Path) -> dict[int, dict[str, Path]]:
@@ -168,7 +170,30 @@ def _misshapen(path: Path, array: NDArray[Any], expected: str) -> InputError:
     )
 
 
-def _load(fold: _Fold, index: int, pieces: str) -> Field:
+@dataclass
+class _Torn:
+    """How many nuclei came of ids that lie in several pieces."""
+
+    tiles: int = 0
+    nuclei: int = 0
+
+    def instance_map(self, masks: NDArray[Any]) -> NDArray[np.uint16]:
+        """The published instance map of a tile, its surplus over the released ids noted."""
+        instances = instance_map(masks)
+        surplus = int(instances.max()) - int(whole_instance_map(masks).max())
+        self.tiles, self.nuclei = self.tiles + (surplus > 0), self.nuclei + max(surplus, 0)
+        return instances
+
+    def remarks(self) -> list[str]:
+        if not self.nuclei:
+            return []
+        return [
+            f"In {self.tiles} tiles ids lie in several pieces, which makes {self.nuclei} nuclei more than there are"
+            " ids; with pieces=together an id is one nucleus."
+        ]
+
+
+def _load(fold: _Fold, index: int, torn: _Torn | None) -> Field:
     where = f"{fold.where}[{index}]"
     masks = whole_numbers(np.array(fold.masks[index]), where, "masks")
     if masks.min() < 0 or masks[..., CHANNELS - 1].max() > 1:
@@ -180,7 +205,7 @@ def _load(fold: _Fold, index: int, pieces: str) -> Field:
     return field_from_semantic(
         f"fold{fold.number}_{index}",
         eight_bits(np.array(fold.images[index]), where),
-        instance_map(masks) if pieces == "apart" else whole_instance_map(masks),
+        torn.instance_map(masks) if torn else whole_instance_map(masks),
         class_map(masks),
         mpp=0.25,
         source=where,
