@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
 
 class CryostatError(Exception):
@@ -20,6 +21,16 @@ class CryostatError(Exception):
         self.remedy = remedy
         place = "" if self.where is None else f"{self.where}: "
         super().__init__(f"{place}{problem}. {remedy}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its parts, so that it comes out of a worker process as it went in."""
+        return _restore, (type(self), self.problem, self.where, self.remedy)
+
+
+def _restore(kind: type[CryostatError], problem: str, where: str | None, remedy: str) -> CryostatError:
+    error = kind.__new__(kind)
+    CryostatError.__init__(error, problem, where=where, remedy=remedy)
+    return error
 
 
 class InputError(CryostatError):

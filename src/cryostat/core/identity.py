@@ -35,6 +35,8 @@ def canonical(facts: Facts) -> dict[str, Any]:
 
 
 def _canonical(value: Any) -> Any:
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
     if isinstance(value, int | np.integer):
