@@ -27,6 +27,12 @@ class Forged(NamedTuple):
     counts: dict[int, int]
 
 
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody cuts the power in a test."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
 @pytest.fixture(scope="session")
 def real_crops(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Crops of nine real annotated images in CoNSeP's layout, small enough to forge releases of in a test."""

@@ -18,7 +18,7 @@ from cryostat.cells.datasets.arrays import eight_bits, whole_numbers
 from cryostat.cells.datasets.clinical import with_clinical
 from cryostat.cells.datasets.importing import FieldSource, ImportOptions, Listing
 from cryostat.cells.datasets.settings import Setting, read_settings
-from cryostat.cells.field import CellClass, DatasetFacts, Field, field_from_semantic
+from cryostat.cells.field import CellClass, DatasetFacts, Field, field_from_semantic, nucleus_ids, nucleus_index
 from cryostat.cells.splits import published
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_npy
@@ -242,7 +242,7 @@ def instance_map(masks: NDArray[Any]) -> NDArray[np.uint16]:
     return merged.astype(np.uint16)
 
 
-def whole_instance_map(masks: NDArray[Any]) -> NDArray[np.int64]:
+def whole_instance_map(masks: NDArray[Any]) -> NDArray[np.int32]:
     """Nuclei as released: all pixels that one id of one channel holds, where ids overlap the highest.
 
     Args:
@@ -251,9 +251,7 @@ def whole_instance_map(masks: NDArray[Any]) -> NDArray[np.int64]:
     Returns:
         (H, W) ids numbered from 1.
     """
-    nuclei = masks[..., : CHANNELS - 1].astype(np.int64)
-    highest = nuclei.max(-1)
-    # The last of equal channels, which is the one whose class id `class_map` puts first.
-    channel = CHANNELS - 2 - nuclei[..., ::-1].argmax(-1)
-    _, numbered = np.unique(np.where(highest > 0, highest * CHANNELS + channel, 0), return_inverse=True)
-    return numbered.reshape(highest.shape) + int((highest > 0).all())
+    nuclei = masks[..., CHANNELS - 2 :: -1]
+    highest = nuclei.max(-1).astype(np.int64)
+    keys = np.where(highest > 0, highest * CHANNELS + nuclei.argmax(-1), 0)
+    return nucleus_index(keys, nucleus_ids(keys))
