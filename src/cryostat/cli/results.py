@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ def _list(
         console.print(f"No finished run in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}.")
         console.print("Make one with: cryostat run cells --dataset … --encoder … --head … --split …", markup=False)
     for labels, rows in frame.groupby(["dataset", "split", "protocol", "fraction"], sort=False, dropna=False):
-        console.print(_block(labels, rows, per_class))
+        console.print(*_block(labels, rows, per_class, console.width), sep="\n")
     _remarks(console, frame, (*found.broken, *unreadable))
     for form, path in files.items():
         if path is not None:
@@ -75,29 +75,43 @@ def _list(
             console.print(f"Written: [cyan]{path}[/]")
 
 
-def _block(labels: tuple[Any, ...], rows: pd.DataFrame, per_class: bool) -> Table:
+def _block(labels: tuple[Any, ...], rows: pd.DataFrame, per_class: bool, width: int) -> Iterator[Table]:
     """The runs that compare with each other: one dataset, split, protocol and share of the training data."""
+    from cryostat.results.export import spread
+    from cryostat.results.tables import CLASS_F1
+
+    yield _side_by_side(
+        _title(labels),
+        rows,
+        {
+            "seeds": lambda row: str(row["seeds"]),
+            "macro F1": lambda row: spread(row["macro_f1"], row["macro_f1_sd"]),
+            "accuracy": lambda row: spread(row["accuracy"], row["accuracy_sd"]),
+            "cells": lambda row: f"{row['cells']:,}",
+        },
+    )
+    classes = [c for c in rows.columns if per_class and c.startswith(CLASS_F1) and rows[c].notna().any()]
+    fitting = max(2, (width - 50) // 9)
+    for start in range(0, len(classes), fitting):
+        some = classes[start : start + fitting]
+        figures = {c.removeprefix(CLASS_F1): lambda row, c=c: spread(row[c]) for c in some}
+        yield _side_by_side("F1 by class", rows, figures)
+
+
+def _side_by_side(title: Text | str, rows: pd.DataFrame, figures: Mapping[str, Callable[[Any], str]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    from cryostat.results.export import spread
-    from cryostat.results.tables import CLASS_F1
-
-    classes = [c for c in rows.columns if per_class and c.startswith(CLASS_F1) and rows[c].notna().any()]
-    optional = [name for name in ("variant", "folds") if (rows[name] != "").any()]
-    table = Table(title=_title(labels), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("encoder", "head", *optional):
+    named = ["encoder", "head", *(name for name in ("variant", "folds") if (rows[name] != "").any())]
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in named:
         widest = int(rows[name].astype(str).str.len().max())
         table.add_column(name, overflow="fold", min_width=min(widest, 6 if name == "variant" else 18))
-    for name in ("seeds", "macro F1", "accuracy", "cells"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in classes:
-        table.add_column(name.removeprefix(CLASS_F1), justify="right", overflow="fold", min_width=5)
+    for name in figures:
+        table.add_column(name, justify="right", overflow="fold", min_width=min(len(name), 6))
     for i, row in enumerate(rows.to_dict("records")):
-        about = [str(row[name]) for name in ("encoder", "head", *optional, "seeds")]
-        figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
-        cells = [*about, *figures, f"{row['cells']:,}", *(spread(row[name]) for name in classes)]
+        cells = [*(str(row[name]) for name in named), *(figure(row) for figure in figures.values())]
         best = "bold" if i == 0 and len(rows) > 1 else ""
         table.add_row(*map(Text, cells), style=best if row["complete"] else "dim")
     return table
@@ -211,13 +225,17 @@ def _confusion(scores: Scores) -> Table:
     names = dict(zip(scores.confusion_ids, ["background", *(c.name for c in scores.classes)], strict=True))
     matrix = scores.confusion
     shown = [i for i in range(len(matrix)) if any(matrix[i]) or any(row[i] for row in matrix)]
-    table = Table(title="True classes (rows) and predicted (columns)", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
+    table = Table(
+        title="Cells by true class (rows) and predicted class (columns, by id)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("", overflow="fold")
     for i in shown:
-        table.add_column(Text(names[scores.confusion_ids[i]]), justify="right", overflow="fold")
+        table.add_column(str(scores.confusion_ids[i]), justify="right", no_wrap=True)
     for i in shown:
         cells = [Text(f"{matrix[i][j]:,}", style="bold green" if i == j else "") for j in shown]
-        table.add_row(Text(names[scores.confusion_ids[i]]), *cells)
+        table.add_row(Text(f"{scores.confusion_ids[i]} {names[scores.confusion_ids[i]]}"), *cells)
     return table
 
 

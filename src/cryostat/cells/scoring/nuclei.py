@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +35,8 @@ class NucleusIndex:
         ids: (n,) int64, its id, ascending in each tile.
         counts: (n,) int64, its pixels.
         pixels: (P,) int64, flat positions in the batch of all pixels in nuclei, ascending.
-        rows: (P,) int32, nucleus (0 to n − 1) of each of these.
+        starts: (R,) int64, where in `pixels` each run of pixels of one nucleus begins.
+        runs: (R,) int64, nucleus (0 to n − 1) of each run.
     """
 
     shape: tuple[int, int, int]
@@ -44,7 +44,18 @@ class NucleusIndex:
     ids: Tensor
     counts: Tensor
     pixels: Tensor
-    rows: Tensor
+    starts: Tensor
+    runs: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """(P,) int64, nucleus (0 to n − 1) of each pixel."""
+        return self.runs.repeat_interleave(self.lengths, output_size=len(self.pixels))
+
+    @property
+    def lengths(self) -> Tensor:
+        """(R,) int64, pixels of each run."""
+        return self.starts.diff(append=self.starts.new_tensor([len(self.pixels)]))
 
     def means(self, maps: Tensor) -> Tensor:
         """Mean of each channel over the pixels of each nucleus.
@@ -82,8 +93,9 @@ class NucleusIndex:
             return sums_on_device(self, maps)
         if int(self.counts.max()) > LARGE:
             maps = maps.double()
-        pixel_major = maps.permute(0, 2, 3, 1).is_contiguous()
-        return sums_of_pixels(self, maps) if pixel_major else sums_of_planes(self, maps.contiguous())
+        if maps.permute(0, 2, 3, 1).is_contiguous():
+            return sums_of_pixels(self, maps)
+        return sums_of_planes(self, maps.contiguous())
 
     def votes(self, labels: Tensor, classes: int) -> Tensor:
         """Pixels of each label in each nucleus.
@@ -96,7 +108,7 @@ class NucleusIndex:
             (n, classes) int64.
         """
         found = labels.reshape(-1)[self.pixels].long()
-        return torch.bincount(self.rows.long() * classes + found, minlength=len(self.ids) * classes).view(-1, classes)
+        return torch.bincount(self.rows * classes + found, minlength=len(self.ids) * classes).view(-1, classes)
 
     def truncated_means(self, semantic: Tensor) -> Tensor:
         """The published truth: mean class id over each nucleus' pixels, cut to an integer.
@@ -191,18 +203,34 @@ def index_nuclei(instances: Tensor) -> NucleusIndex:
             f"an instance map of shape {tuple(instances.shape)} and type {instances.dtype} is none",
             remedy="Supply integers of shape (N, H, W) or (H, W)",
         )
-    batch = _signed(instances[None] if instances.ndim == 2 else instances)
+    batch = _signed(instances[None] if instances.ndim == 2 else instances).contiguous()
     shape = (int(batch.shape[0]), int(batch.shape[1]), int(batch.shape[2]))
-    if not batch.numel():
-        return _numbered(shape, batch.new_zeros(0, dtype=torch.int64), batch.new_zeros(0, dtype=torch.int64), 1)
-    low, high = (int(value) for value in torch.aminmax(batch))
+    pixels, starts, ids = _runs(batch)
+    low, high = (int(ids.min()), int(ids.max())) if len(ids) else (1, 1)
     if low < 0:
         raise InputError("an instance map holds negative ids", remedy="Number nuclei from 1, with 0 for background")
-    # One number for tile and id, in 32 bits where they suffice: half the bytes to move.
-    wide = torch.int32 if (high + 1) * shape[0] < 2**31 else torch.int64
-    keys = batch.to(wide) + (torch.arange(shape[0], device=batch.device, dtype=wide) * (high + 1)).view(-1, 1, 1)
-    pixels = _nonzero(batch.reshape(-1))
-    return _numbered(shape, pixels, keys.view(-1).index_select(0, pixels), high + 1)
+    base = high + 1
+    keys = torch.div(pixels[starts], max(1, shape[1] * shape[2]), rounding_mode="floor") * base + ids
+    lengths = starts.diff(append=starts.new_tensor([len(pixels)]))
+    unique, runs, counts = _numbered(keys, lengths, base * shape[0])
+    tiles = torch.div(unique, base, rounding_mode="floor")
+    return NucleusIndex(shape, tiles, unique - tiles * base, counts, pixels, starts, runs)
+
+
+def _numbered(keys: Tensor, lengths: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Number the nuclei by key: (n,) keys, ascending; (R,) nucleus of each run; (n,) pixels of each nucleus.
+
+    Args:
+        keys: (R,) key of each run, below `limit`.
+        lengths: (R,) pixels of each run.
+        limit: A table of so many entries saves the sorting of keys, unless it is far larger than them.
+    """
+    if limit > 16 * len(keys) + 2**16:
+        unique, runs = torch.unique(keys, return_inverse=True)
+        return unique, runs, torch.zeros_like(unique).index_add_(0, runs, lengths)
+    table = torch.zeros(limit, dtype=lengths.dtype, device=keys.device).index_add_(0, keys, lengths)
+    unique = table.nonzero().squeeze(1)
+    return unique, ((table > 0).cumsum(0) - 1)[keys], table[unique]
 
 
 def _signed(instances: Tensor) -> Tensor:
@@ -211,24 +239,28 @@ def _signed(instances: Tensor) -> Tensor:
     return instances.to(wider.get(instances.dtype, instances.dtype))
 
 
-def _nonzero(flat: Tensor) -> Tensor:
-    if flat.device.type == "cpu":  # NumPy finds the true values of a mask several times faster.
-        return torch.from_numpy(np.flatnonzero(flat.numpy() != 0))
-    return flat.nonzero().squeeze(1)
+def _runs(batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels in nuclei, and the runs of one id among them: (P,) positions, (R,) starts, (R,) ids, all int64."""
+    plane = batch.shape[1] * batch.shape[2]
+    flat = batch.view(-1)
+    if batch.device.type == "cpu":  # NumPy finds and compares several times faster than torch here.
+        values = flat.numpy()
+        at = np.flatnonzero(values != 0)
+        found = values[at]
+        new = np.append(True, found[1:] != found[:-1])[: len(at)]
+        new[_inside(np.searchsorted(at, np.arange(1, len(batch)) * plane), len(at))] = True
+        first = np.flatnonzero(new)
+        return torch.from_numpy(at), torch.from_numpy(first), torch.from_numpy(found[first]).long()
+    pixels = flat.nonzero().squeeze(1)
+    ids = flat[pixels]
+    changes = torch.ones(len(ids), dtype=torch.bool, device=flat.device)
+    changes[1:] = (ids[1:] != ids[:-1]) | (pixels[1:] // plane != pixels[:-1] // plane)
+    starts = changes.nonzero().squeeze(1)
+    return pixels, starts, ids[starts].long()
 
 
-def _numbered(shape: tuple[int, int, int], pixels: Tensor, keys: Tensor, base: int) -> NucleusIndex:
-    """Number the nuclei of a batch from the key (tile × base + id) of each pixel in nuclei."""
-    if base * shape[0] <= 4 * math.prod(shape):
-        table = torch.bincount(keys, minlength=1)
-        present = table.nonzero().squeeze(1)
-        counts = table.index_select(0, present)
-        rows = ((table > 0).cumsum(0, dtype=torch.int32) - 1).index_select(0, keys)
-    else:
-        present, rows, counts = torch.unique(keys, return_inverse=True, return_counts=True)
-        present, rows = present.long(), rows.int()
-    tiles = torch.div(present, base, rounding_mode="floor")
-    return NucleusIndex(shape, tiles, present - tiles * base, counts, pixels, rows)
+def _inside(positions: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    return positions[positions < length]
 
 
 def sums_of_planes(index: NucleusIndex, maps: Tensor) -> Tensor:
@@ -246,7 +278,8 @@ def sums_of_planes(index: NucleusIndex, maps: Tensor) -> Tensor:
     narrow = np.int32 if maps.numel() < 2**31 else np.int64
     per_tile = np.diff(np.searchsorted(index.pixels.numpy(), np.arange(index.shape[0] + 1) * plane))
     at = index.pixels.numpy() + np.repeat(np.arange(index.shape[0]) * ((channels - 1) * plane), per_tile)
-    places = (_in_lanes(index.rows.numpy(), narrow), _in_lanes(at, narrow))
+    rows = np.repeat(index.runs.numpy().astype(narrow), index.lengths.numpy())
+    places = (_in_lanes(rows, narrow), _in_lanes(at, narrow))
     matrix = coo_array((np.ones(len(at), values.dtype), places), shape=(len(index.ids), span))
 
     def total(channel: int) -> NDArray[Any]:
@@ -270,20 +303,18 @@ def _in_lanes(values: NDArray[Any], dtype: type[np.int32] | type[np.int64]) -> N
 
 
 def sums_of_pixels(index: NucleusIndex, maps: Tensor) -> Tensor:
-    """Sums over nuclei of maps that lie channels-last in memory, on the CPU.
+    """Sums over nuclei of maps that lie channels-last in memory, on the CPU: over runs, then over nuclei.
 
     Args:
         index: Of nuclei.
         maps: (N, C, H, W) float32 or float64 whose (N, H, W, C) view is contiguous.
 
     Returns:
-        (n, C) of the maps' type.
+        (n, C) float64.
     """
     table = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
-    rows = index.rows.numpy().astype(np.uint16 if len(index.ids) < 2**16 else np.int32)
-    order = np.argsort(rows, kind="stable")
-    starts = index.counts.cumsum(0) - index.counts
-    return F.embedding_bag(index.pixels[torch.from_numpy(order)], table, starts, mode="sum")
+    of_runs = F.embedding_bag(index.pixels, table, index.starts, mode="sum")
+    return of_runs.new_zeros(len(index.ids), maps.shape[1]).double().index_add_(0, index.runs, of_runs.double())
 
 
 def sums_on_device(index: NucleusIndex, maps: Tensor) -> Tensor:
