@@ -220,10 +220,10 @@ def test_forged_release_by_the_published_rule_adds_only_torn_pieces(
     dataset = import_into_home("pannuke", folder)
     assert len(dataset.cells) == pieces
     surplus = pieces - sum(counts.values())
-    assert surplus == 0 or any(f"which makes {surplus} nuclei more" in note for note in dataset.facts["notes"])
+    assert surplus == 0 or any(f"in several pieces: {surplus}," in note for note in dataset.facts["notes"])
 
 
 def test_torn_ids_are_told(tmp_path: Path, import_into_home: Callable) -> None:
     put_fold(tmp_path / "fold1", masks_of({DEAD: [[4, 0, 4, 0, 4]]})[None], images=np.zeros((1, 1, 5, 3)))
     notes = import_into_home("pannuke", tmp_path / "fold1").facts["notes"]
-    assert "In 1 tiles ids lie in several pieces, which makes 2 nuclei more than there are ids" in notes[-1]
+    assert "from ids in several pieces: 2, in tiles: 1" in notes[-1]

@@ -188,8 +188,8 @@ class _Torn:
         if not self.nuclei:
             return []
         return [
-            f"In {self.tiles} tiles ids lie in several pieces, which makes {self.nuclei} nuclei more than there are"
-            " ids; with pieces=together an id is one nucleus."
+            f"Nuclei beyond the released ids, from ids in several pieces: {self.nuclei}, in tiles: {self.tiles}; with"
+            " pieces=together an id is one nucleus."
         ]
 
 
