@@ -81,7 +81,7 @@ def summarise(records: Iterable[RunRecord]) -> tuple[pd.DataFrame, tuple[BrokenR
     head settings, protocol rules or code stand in different rows, whose `variant` says in what they differ.
 
     Args:
-        records: Runs, with their folders.
+        records: Runs, with their folders; those of other benchmarks than `cells` are passed over.
 
     Returns:
         A frame with the columns of `LABELS`, then `variant`, `folds`, `complete`, `seeds`, `macro_f1`, `macro_f1_sd`,
@@ -105,7 +105,7 @@ class _Reading:
 
 
 def _trials(records: Iterable[RunRecord]) -> tuple[list[Trial], list[BrokenRun]]:
-    readings, broken = _read(records)
+    readings, broken = _read(record for record in records if record.benchmark == "cells")
     units = _grouped(readings, lambda r: (_digest(r.record), _fold(r.record)[0], digest(r.record.settings.get("seed"))))
     trials = []
     for (_, family, _), group in units.items():

@@ -135,6 +135,19 @@ def test_any_precision_of_maps_will_do(dtype):
     assert pool(maps, torch.tensor([[1, 1]])).means.tolist() == [[0.5]]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_window_of_larger_maps_will_do(layout, channels):
+    maps = torch.rand(2, channels, 9, 9).contiguous(memory_format=layout)
+    instances = torch.from_numpy(np.kron(np.array([[1, 2], [0, 3]]), np.ones((3, 3), np.int32)))[None].repeat(2, 1, 1)
+    window = maps[:, :, 2:8, 1:7]
+    expected = torch.stack([window[t, :, y : y + 3, x : x + 3].mean((1, 2)) for t in (0, 1) for y, x in CORNERS])
+    assert torch.allclose(pool(window, instances).means, expected.double(), atol=1e-6)
+
+
+CORNERS = ((0, 0), (0, 3), (3, 3))
+
+
 def test_gradients_are_left_alone():
     maps = torch.ones(1, 2, 2, requires_grad=True)
     assert not pool(maps, torch.ones(2, 2, dtype=torch.int32)).means.requires_grad

@@ -93,8 +93,8 @@ class NucleusIndex:
             return sums_on_device(self, maps)
         if int(self.counts.max()) > LARGE:
             maps = maps.double()
-        if maps.permute(0, 2, 3, 1).is_contiguous():
-            return sums_of_pixels(self, maps)
+        if maps.stride(1) == 1:
+            return sums_of_pixels(self, maps.contiguous(memory_format=torch.channels_last))
         return sums_of_planes(self, maps.contiguous())
 
     def votes(self, labels: Tensor, classes: int) -> Tensor:
