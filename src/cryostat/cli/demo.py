@@ -19,7 +19,8 @@ HEADS = ("linear", "cell-probe")
     help="Folder for everything.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the tissue and of the heads.")
-def command(out: Path, seed: int) -> None:
+@click.pass_context
+def command(ctx: click.Context, out: Path, seed: int) -> None:
     """Make tissue of three hospitals, encode it twice, fit two heads in and across hospitals, and score them."""
     from rich.console import Console
 
@@ -27,7 +28,8 @@ def command(out: Path, seed: int) -> None:
     from cryostat.cells.runs.study import run_specs
     from cryostat.cells.show import contact_sheet
     from cryostat.cells.synthetic import make_dataset
-    from cryostat.cli.tables import print_outcomes, print_summary
+    from cryostat.cli import results
+    from cryostat.cli.tables import print_outcomes
     from cryostat.core.home import Home
 
     console = Console()
@@ -39,5 +41,6 @@ def command(out: Path, seed: int) -> None:
     study = Study("demo", ["demo"], ["base", shift], ENCODERS, HEADS, [1.0], [seed])
     outcomes = run_specs(study.specs({"demo": dataset}), home, study="demo")
     print_outcomes(outcomes, home)
-    print_summary(home, dataset="demo")
+    ctx.obj = home
+    ctx.invoke(results.command, dataset=("demo",), per_class=True)
     console.print(f"Tissue with its nuclei outlined: [cyan]{sheet}[/]\nEverything else: [cyan]{home.root}[/]")

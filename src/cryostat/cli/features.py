@@ -26,6 +26,41 @@ def command() -> None:
     """Features on disk: encoded once, found again by identity."""
 
 
+@command.command()
+@click.option("--dataset", required=True, help="Name of an imported dataset, or its folder.")
+@click.option("--encoder", required=True, help="Name of an encoder.")
+@click.option("--weights", help="Local weights of the encoder.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Arithmetic of the encoder.")
+@click.option("--protocol", default="standard", show_default=True, help="Rules of cutting and scaling.")
+@click.option("--mpp", type=float, help="µm per pixel in place of the protocol's; 0 keeps each field's own.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@click.option("--batch-size", default=32, show_default=True, help="Tiles an encoder pass.")
+@click.pass_obj
+def extract(
+    home: Home,
+    dataset: str,
+    encoder: str,
+    weights: str | None,
+    precision: str | None,
+    protocol: str,
+    mpp: float | None,
+    device: str,
+    batch_size: int,
+) -> None:
+    """Encode a dataset ahead of runs; resumes, and any number of processes may share the work."""
+    from cryostat.cells.dataset import load_dataset
+    from cryostat.cells.runs.material import encode
+    from cryostat.encoders.registry import load_encoder
+
+    loaded = load_encoder(encoder, weights=weights, device=device, precision=precision)
+    tissue = load_dataset(dataset, home)
+    features = encode(loaded, tissue, protocol=protocol, mpp=mpp, home=home, batch_size=batch_size)
+    for store in features.stores.values():
+        click.echo(f"{store.tiles:,} tiles in {store.folder}")
+    for fov, reason in features.failures.items():
+        click.echo(f"failed: {fov}: {reason}", err=True)
+
+
 @command.command("list")
 @click.pass_obj
 def list_stores(home: Home) -> None:

@@ -36,7 +36,7 @@ def feature_identity(tiles: Facts, encoder: Facts, layer: str) -> dict[str, Any]
 def label_of(identity: Facts) -> Label:
     """Dataset, encoder and layer of an identity, each fit for a file name; `unnamed` where it does not tell."""
     tiles, encoder = identity.get("tiles"), identity.get("encoder")
-    return Label(_name(tiles, "dataset"), _name(encoder, "name"), _slug(identity.get("layer")))
+    return Label(_name(tiles, "dataset"), _name(encoder, "encoder"), _slug(identity.get("layer")))
 
 
 def store_folder(home: Home, identity: Facts) -> Path:

@@ -55,6 +55,15 @@ def test_mixed_nuclei_get_the_truncated_mean_of_their_labels(write):
     assert tile_supports(dataset, "a") == Counter({1: 1, 2: 1})
 
 
+def test_pieces_of_one_id_count_apart_where_the_published_count_did(write):
+    instances = np.zeros((64, 64), np.int32)
+    instances[2:8, 2:8] = instances[20:28, 20:28] = 1
+    image = np.where(instances[..., None] > 0, 90, 220).astype(np.uint8).repeat(3, 2)
+    dataset = write({"a": (image, instances, {1: 2})})
+    assert tile_supports(dataset, "a") == Counter({2: 1})
+    assert tile_supports(dataset, "a", pieces_apart=True) == Counter({2: 2})
+
+
 def test_a_field_without_nuclei_supports_nothing(write):
     assert tile_supports(square(write, []), "a") == Counter()
 

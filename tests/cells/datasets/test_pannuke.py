@@ -116,15 +116,18 @@ def test_a_nucleus_of_two_classes_gets_the_commoner(tmp_path: Path, import_into_
     # Published rule: equal ids of two channels merge into one piece of 3 px, two of them dead.
     masks = masks_of({DEAD: [[4, 4], [0, 0]], NEOPLASTIC: [[0, 0], [4, 0]]})
     put_fold(tmp_path / "fold1", masks[None])
-    dataset = import_into_home("pannuke", tmp_path / "fold1")
+    dataset = import_into_home("pannuke", tmp_path / "fold1", settings={"pieces": "apart"})
     assert dataset.cells.class_id.tolist() == [2]
     assert dataset.cells.purity.tolist() == pytest.approx([2 / 3])
     assert dataset.semantic("fold1_0").tolist() == [[2, 2], [5, 0]]
 
 
-def test_torn_ids_together_on_request(tmp_path: Path, import_into_home: Callable) -> None:
+@pytest.mark.parametrize(("settings", "nuclei"), [({}, 1), ({"pieces": "together"}, 1), ({"pieces": "apart"}, 2)])
+def test_torn_ids_are_one_nucleus_unless_asked_otherwise(
+    tmp_path: Path, import_into_home: Callable, settings: dict[str, str], nuclei: int
+) -> None:
     put_fold(tmp_path / "fold1", masks_of({DEAD: [[4, 0, 4]]})[None], images=np.zeros((1, 1, 3, 3)))
-    assert len(import_into_home("pannuke", tmp_path / "fold1", settings={"pieces": "together"}).cells) == 1
+    assert len(import_into_home("pannuke", tmp_path / "fold1", settings=settings).cells) == nuclei
 
 
 @pytest.mark.parametrize(
@@ -202,7 +205,7 @@ def test_forged_release_gives_exactly_the_printed_counts(
     forge: Callable, import_into_home: Callable, counted: Callable
 ) -> None:
     folder, counts = forge("pannuke", 9)
-    found = counted(import_into_home("pannuke", folder, settings={"pieces": "together"}))
+    found = counted(import_into_home("pannuke", folder))
     assert found == {CLASS[channel]: n for channel, n in counts.items()}
 
 
@@ -217,7 +220,7 @@ def test_forged_release_by_the_published_rule_adds_only_torn_pieces(
         for channel in range(5)
         for number in np.unique(tile[..., channel])[1:]
     )
-    dataset = import_into_home("pannuke", folder)
+    dataset = import_into_home("pannuke", folder, settings={"pieces": "apart"})
     assert len(dataset.cells) == pieces
     surplus = pieces - sum(counts.values())
     assert surplus == 0 or any(f"in several pieces: {surplus}," in note for note in dataset.facts["notes"])

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from skimage.measure import label
 
 from cryostat.cells.audit.report import Finding
 from cryostat.cells.dataset import CellDataset, Split
@@ -31,6 +32,7 @@ class Known:
         splits: Names that the split goes by; empty for counts of a release part.
         release_part: `train` or `test` for counts of whole nuclei; empty for test supports.
         fields: Fields of view counted; None where not published.
+        pieces_apart: Each connected piece of an id was counted as a nucleus.
     """
 
     format: str
@@ -38,6 +40,7 @@ class Known:
     splits: tuple[str, ...] = ()
     release_part: str = ""
     fields: int | None = None
+    pieces_apart: bool = False
 
 
 @cache
@@ -55,6 +58,7 @@ def known(kind: str) -> list[Known]:
             tuple(row.get("splits", ())),
             row.get("release_part", ""),
             row.get("fields"),
+            row.get("pieces_apart", False),
         )
         for row in _table()[kind]
     ]
@@ -92,7 +96,8 @@ def _support(dataset: CellDataset, truth: Known, splits: Iterable[Split]) -> Ite
             continue
         # Without a published number of fields, a difference may be one of fields rather than of reading.
         severity = "error" if truth.fields is not None else "warning"
-        found = sum((tile_supports(dataset, fov) for fov in tested), Counter())
+        counts = (tile_supports(dataset, fov, pieces_apart=truth.pieces_apart) for fov in tested)
+        found = sum(counts, Counter())
         yield _verdict(dataset, truth, found, where, f"{len(tested)} test fields", "tile-level nuclei", severity)
 
 
@@ -124,7 +129,7 @@ def _verdict(
     return Finding(severity, check, f"{unit} differ from the published: {'; '.join(wrong)}", where, remedy)
 
 
-def tile_supports(dataset: CellDataset, fov_id: str) -> Counter[int]:
+def tile_supports(dataset: CellDataset, fov_id: str, *, pieces_apart: bool = False) -> Counter[int]:
     """Class id to nuclei counted tile by tile, as the published evaluation counts them.
 
     The field is cut evenly into ceil(side / 224) pieces a side; each nucleus counts once in every piece that holds a
@@ -133,8 +138,11 @@ def tile_supports(dataset: CellDataset, fov_id: str) -> Counter[int]:
     Args:
         dataset: The dataset.
         fov_id: The field of view.
+        pieces_apart: Take each connected piece (8 neighbours) of an id for a nucleus.
     """
     instances, labels = np.asarray(dataset.instances(fov_id)), np.asarray(dataset.semantic(fov_id))
+    if pieces_apart:
+        instances = label(instances)
     piece_of = np.zeros(instances.shape, np.int64)
     for number, piece in enumerate(even_cut(instances.shape[0], instances.shape[1], TILE)):
         piece_of[piece.y : piece.y + piece.height, piece.x : piece.x + piece.width] = number

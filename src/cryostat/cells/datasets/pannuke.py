@@ -40,8 +40,7 @@ FACTS = DatasetFacts(
     notes=(
         "The class of a pixel is the channel with the highest instance id, channels taken in reverse; where two are"
         " equal the class with the lower id wins, and background wins over instance 1.",
-        "A nucleus is a connected piece (8 neighbours) of one value in the maximum of the five nucleus channels: an id"
-        " in two pieces is two nuclei.",
+        "A nucleus is all pixels that one id of one channel holds; where ids overlap the highest has the pixel.",
         "A nucleus has the commonest class of its pixels; none (class 0) where the background channel covers it.",
         "The tissue is the group tissue; patients and hospitals are not published.",
     ),
@@ -50,13 +49,16 @@ FACTS = DatasetFacts(
 SETTINGS = MappingProxyType(
     {
         "pieces": Setting(
-            "apart",
-            "apart: an id in two pieces is two nuclei, as the benchmark has it; together: it is one, as released",
-            ("apart", "together"),
+            "together",
+            "together: an id is one nucleus, as released; apart: one in two pieces is two, as the benchmark counts",
+            ("together", "apart"),
         )
     }
 )
-WHOLE_NOTE = "Read with pieces=together: all pixels of one id in one channel are one nucleus, in one piece or not."
+APART_NOTE = (
+    "Read with pieces=apart, as the benchmark has it: a nucleus is a connected piece (8 neighbours) of one value in the"
+    " maximum of the five nucleus channels."
+)
 
 CHANNELS = 6
 """Neoplastic, inflammatory, connective, dead, epithelial, background."""
@@ -94,13 +96,13 @@ def listing(source: Path, options: ImportOptions) -> Listing:
     """
     pieces = read_settings("pannuke", options, SETTINGS, uses=("clinical",))["pieces"]
     folds = [_fold(number, files, source) for number, files in sorted(_found(source).items())]
-    torn = _Torn()
+    torn = _Torn(apart=pieces == "apart")
     sources = [
-        FieldSource(f"fold{fold.number}_{i}", partial(_load, fold, i, torn if pieces == "apart" else None))
+        FieldSource(f"fold{fold.number}_{i}", partial(_load, fold, i, torn))
         for fold in folds
         for i in range(len(fold.tissues))
     ]
-    facts = FACTS if pieces == "apart" else replace(FACTS, notes=(*FACTS.notes, WHOLE_NOTE))
+    facts = replace(FACTS, notes=(*FACTS.notes, APART_NOTE)) if torn.apart else FACTS
     found = Listing(facts, sources, partial(published, "pannuke"), remarks=torn.remarks)
     return with_clinical(found, options.clinical)
 
@@ -172,28 +174,30 @@ def _misshapen(path: Path, array: NDArray[Any], expected: str) -> InputError:
 
 @dataclass
 class _Torn:
-    """How many nuclei came of ids that lie in several pieces."""
+    """What becomes of ids that lie in several pieces, and how many pieces there are beyond the ids."""
 
+    apart: bool
     tiles: int = 0
     nuclei: int = 0
 
-    def instance_map(self, masks: NDArray[Any]) -> NDArray[np.uint16]:
-        """The published instance map of a tile, its surplus over the released ids noted."""
-        instances = instance_map(masks)
-        surplus = int(instances.max()) - int(whole_instance_map(masks).max())
+    def instance_map(self, masks: NDArray[Any]) -> NDArray[Any]:
+        """The instance map of a tile, the surplus of pieces over ids noted."""
+        pieces, ids = instance_map(masks), whole_instance_map(masks)
+        surplus = int(pieces.max()) - int(ids.max())
         self.tiles, self.nuclei = self.tiles + (surplus > 0), self.nuclei + max(surplus, 0)
-        return instances
+        return pieces if self.apart else ids
 
     def remarks(self) -> list[str]:
         if not self.nuclei:
             return []
+        what, other = ("nuclei", "together") if self.apart else ("pieces", "apart")
         return [
-            f"Nuclei beyond the released ids, from ids in several pieces: {self.nuclei}, in tiles: {self.tiles}; with"
-            " pieces=together an id is one nucleus."
+            f"Beyond the released ids, {what} from ids in several pieces: {self.nuclei}, in tiles: {self.tiles}; the"
+            f" setting pieces={other} counts otherwise."
         ]
 
 
-def _load(fold: _Fold, index: int, torn: _Torn | None) -> Field:
+def _load(fold: _Fold, index: int, torn: _Torn) -> Field:
     where = f"{fold.where}[{index}]"
     masks = whole_numbers(np.array(fold.masks[index]), where, "masks")
     if masks.min() < 0 or masks[..., CHANNELS - 1].max() > 1:
@@ -205,7 +209,7 @@ def _load(fold: _Fold, index: int, torn: _Torn | None) -> Field:
     return field_from_semantic(
         f"fold{fold.number}_{index}",
         eight_bits(np.array(fold.images[index]), where),
-        torn.instance_map(masks) if torn else whole_instance_map(masks),
+        torn.instance_map(masks),
         class_map(masks),
         mpp=0.25,
         source=where,
