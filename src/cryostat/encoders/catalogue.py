@@ -1,0 +1,97 @@
+"""Encoder cards on disk: one TOML file an encoder, read without loading any framework."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cryostat.core.errors import SettingError
+from cryostat.core.files import read_toml
+from cryostat.encoders.card import EncoderCard
+
+FOLDER = Path(__file__).parent / "cards"
+"""The cards that come with Cryostat."""
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to build an encoder: its card, and one of two ways.
+
+    Attributes:
+        card: Its facts.
+        builtin: `factory` (`module:Class`, called with the card) and `seeded` (also with a seed); or None.
+        timm: `model`, `args` of timm's constructor, and `weights` = "random" where none exist; or None.
+    """
+
+    card: EncoderCard
+    builtin: Mapping[str, Any] | None = None
+    timm: Mapping[str, Any] | None = field(default=None)
+
+
+def normalised(name: str) -> str:
+    """An encoder's name in lower case, with hyphens for spaces and underscores."""
+    return re.sub(r"[\s_-]+", "-", name.strip().lower())
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Mapping[str, Path]:
+    """Name to file of the cards that come with Cryostat."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read one card file.
+
+    Raises:
+        InputError: The file is missing or not TOML.
+        SettingError: A field is unknown, missing or of the wrong type, or the file does not say how to build it.
+    """
+    content = read_toml(path)
+    ways = [key for key in ("builtin", "timm") if isinstance(content.get(key), dict)]
+    if unknown := sorted(set(content) - {"card", "builtin", "timm"}):
+        raise _wrong(path, f"has an unknown section [{unknown[0]}]")
+    if not isinstance(content.get("card"), dict) or len(ways) != 1:
+        raise _wrong(path, "needs a section [card] and one of [builtin] and [timm]")
+    key = {"builtin": "factory", "timm": "model"}[ways[0]]
+    if not isinstance(content[ways[0]].get(key), str):
+        raise _wrong(path, f"[{ways[0]}] does not name its {key}")
+    return Recipe(_card(path, content["card"]), content.get("builtin"), content.get("timm"))
+
+
+def _card(path: Path, table: Mapping[str, Any]) -> EncoderCard:
+    known = {f.name: f for f in fields(EncoderCard)}
+    if unknown := sorted(set(table) - set(known)):
+        raise _wrong(path, f"[card] has an unknown field {unknown[0]!r}")
+    if lacking := [name for name, f in known.items() if f.default is MISSING and name not in table]:
+        raise _wrong(path, f"[card] lacks {lacking[0]!r}")
+    facts: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in table.items()}
+    for name, value in facts.items():
+        if not _fits(value, str(known[name].type)):
+            raise _wrong(path, f"[card] {name} = {value!r} is not {known[name].type}")
+    card = EncoderCard(**facts)
+    if card.precision not in PRECISIONS:
+        raise _wrong(path, f"[card] precision {card.precision!r} is not one of {', '.join(PRECISIONS)}")
+    if min(card.input_size, card.patch_size, card.width) < 1 or card.input_size % card.patch_size:
+        raise _wrong(path, "[card] input_size is not a positive multiple of patch_size, or width is not positive")
+    return card
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    kind = annotation.split(" |")[0]
+    if kind.startswith("tuple[float"):
+        return isinstance(value, tuple) and len(value) == 3 and all(_fits(v, "float") for v in value)
+    if kind.startswith("tuple[str"):
+        return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
+    if isinstance(value, bool):
+        return kind == "bool"
+    return isinstance(value, {"str": (str,), "int": (int,), "float": (int, float)}.get(kind, ()))
+
+
+def _wrong(path: Path, problem: str) -> SettingError:
+    return SettingError(problem, where=path, remedy="Compare it with a card of cryostat/encoders/cards")
