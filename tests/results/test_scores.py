@@ -89,6 +89,8 @@ def test_classes_may_be_objects_or_bare_ids():
 def test_unknown_classes_and_rules_are_refused():
     with pytest.raises(InputError, match="class id 9"):
         score(frame([1], [9]), CLASSES)
+    with pytest.raises(InputError, match="class id nan"):
+        score(frame([1], [float("nan")]), CLASSES)
     with pytest.raises(SettingError, match="Choose one of: fixed, floating"):
         score(frame([1], [1]), CLASSES, class_set="loose")
 

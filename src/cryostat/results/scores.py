@@ -201,7 +201,7 @@ def _confusion(true: NDArray[Any], predicted: NDArray[Any], ids: NDArray[Any]) -
         stray = values[(index == k) | (ids[np.minimum(index, k - 1)] != values)] if k else values
         if len(stray):
             raise InputError(
-                f"holds the class id {int(stray[0])}, which is none of {ids.tolist()}",
+                f"holds the class id {stray[0]}, which is none of {ids.tolist()}",
                 where="predictions table",
                 remedy="Name every class of the dataset",
             )
