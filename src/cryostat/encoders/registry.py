@@ -8,15 +8,13 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryostat.core.errors import EncoderError, MissingExtraError, SettingError
 from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.catalogue import PRECISIONS, Recipe, normalised, read_recipe, shipped
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from cryostat.encoders.tile.base import TileEncoder
 
 TIMM = "timm:"
@@ -153,13 +151,14 @@ def _timm(recipe: Recipe, weights: Path | str | None, precision: str | None, see
     return TimmEncoder(facts, module, model=model, arguments=arguments, precision=precision or facts.precision)
 
 
-def _load(module: nn.Module, facts: EncoderCard, weights: str) -> EncoderCard:
+def _load(module: Any, facts: EncoderCard, weights: str) -> EncoderCard:
     """Load weights strictly; the card notes a prefix that had to be taken off their names."""
     from cryostat.encoders.weights import download_weights, fit_weights, read_weights
 
     source, _, revision = weights.partition("@")
     path = download_weights(facts, revision or None) if source == "hub" else Path(weights)
-    prefix = fit_weights(module, read_weights(path), path)
+    classifier = module.pretrained_cfg.get("classifier")
+    prefix = fit_weights(module, read_weights(path), path, classifier if isinstance(classifier, str) else "")
     note = f"The prefix {prefix!r} was taken off the tensor names of {path.name}."
     return replace(facts, notes=(*facts.notes, note)) if prefix else facts
 

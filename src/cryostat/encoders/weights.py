@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -78,7 +78,7 @@ def _tensors(content: object) -> dict[str, Tensor]:
     return {}
 
 
-def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str) -> str:
+def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str, classifier: str = "") -> str:
     """Load tensors into a module, every one of them and nothing else.
 
     A prefix that a training framework put before every name is taken off, only where that makes all names match.
@@ -87,6 +87,7 @@ def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | 
         module: The network.
         tensors: Name to tensor.
         where: Their origin, for messages.
+        classifier: Layer of the checkpoint that the module was built without, passed over; empty for none.
 
     Returns:
         The prefix that was taken off; empty when the names matched as they are.
@@ -96,11 +97,19 @@ def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | 
     """
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     for prefix in ("", *PREFIXES):
-        found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        if len(found) == len(tensors) and {n: tuple(v.shape) for n, v in found.items()} == wanted:
-            module.load_state_dict(found, strict=True, assign=False)
+        if not all(name.startswith(prefix) for name in tensors):
+            continue
+        found = _without(classifier, {name.removeprefix(prefix): value for name, value in tensors.items()}, wanted)
+        if {name: tuple(value.shape) for name, value in found.items()} == wanted:
+            module.load_state_dict(found, strict=True)
             return prefix
-    raise _misfit(wanted, {name: tuple(value.shape) for name, value in tensors.items()}, where)
+    left = _without(classifier, tensors, wanted)
+    raise _misfit(wanted, {name: tuple(value.shape) for name, value in left.items()}, where)
+
+
+def _without(classifier: str, tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    dropped = f"{classifier}." if classifier else None
+    return {n: v for n, v in tensors.items() if n in wanted or not (dropped and n.startswith(dropped))}
 
 
 def _misfit(
@@ -172,6 +181,6 @@ def _unreachable(card: EncoderCard, revision: str | None, error: Exception) -> E
     return EncoderError(
         f"the weights of {card.name} could not be had from the hub ({type(error).__name__})",
         where=card.hub_id,
-        remedy=f"On a machine with network {consent}run: huggingface-cli download {card.hub_id} "
+        remedy=f"On a machine with network {consent}run: hf download {card.hub_id} "
         f"{HUB_FILES[0]}{pinned} — then pass the file with --weights PATH",
     )

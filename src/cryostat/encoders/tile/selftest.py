@@ -34,6 +34,9 @@ DRIFT_TOLERANCE = 0.05
 BACKGROUND, NUCLEI, DOT = (0.85, 0.65, 0.80), (0.55, 0.40, 0.68), (0.12, 0.05, 0.25)
 """Colours of the test image."""
 
+FP16_MAX = 65504.0
+"""Largest number that the feature store's fp16 can hold."""
+
 Position = tuple[int, int]
 
 
@@ -76,13 +79,16 @@ class CheckReport:
         return all(finding.passed is not False for finding in self.findings)
 
 
-def check(encoder: TileEncoder, *, layers: Sequence[str] | None = None, batch: int = 4) -> CheckReport:
+def check(
+    encoder: TileEncoder, *, layers: Sequence[str] | None = None, batch: int = 4, seconds: float = 0.5
+) -> CheckReport:
     """Test an encoder on images made up here.
 
     Args:
         encoder: An encoder; one that learns from pixels is tested on a copy shown made-up images.
         layers: Layers to test; by default the first, two between, the last block, and the final one.
         batch: Images encoded at once when speed is measured.
+        seconds: How long to measure the speed.
     """
     subject = _prepared(encoder)
     chosen = tuple(layers or _some_layers(subject))
@@ -100,7 +106,7 @@ def check(encoder: TileEncoder, *, layers: Sequence[str] | None = None, batch: i
         _batch(subject, base, maps),
         _drift(subject, base, chosen),
     ]
-    speed, memory = _speed(subject, batch)
+    speed, memory = _speed(subject, batch, seconds)
     return CheckReport(subject.card.name, tuple(findings), speed, memory)
 
 
@@ -132,7 +138,7 @@ def _finite(maps: Mapping[str, Tensor]) -> Finding:
     if bad:
         return Finding("finite", False, f"NaN or infinity in {', '.join(bad)}", "Use --precision fp32 or bf16")
     largest = max(float(tokens.abs().max()) for tokens in maps.values())
-    if largest > np.finfo(np.float16).max:
+    if largest > FP16_MAX:
         return Finding("finite", False, f"values up to {largest:.0f}", "Store features in fp32: fp16 ends at 65504")
     return Finding("finite", True, f"no NaN or infinity; values up to {largest:.1f}")
 
@@ -250,21 +256,22 @@ def _drift(encoder: TileEncoder, base: Tensor, layers: Sequence[str]) -> Finding
         encoder.precision = in_use
     difference = _difference(maps[half], maps["fp32"])
     passed = difference <= DRIFT_TOLERANCE if in_use != "fp32" else None
+    if difference == 0:
+        return Finding("precision", passed, "computes in fp32 throughout")
     return Finding("precision", passed, f"{half} differs from fp32 by {difference:.1e}", "Use --precision fp32")
 
 
-def _speed(encoder: TileEncoder, batch: int, at_least: float = 0.5) -> tuple[float, int | None]:
+def _speed(encoder: TileEncoder, batch: int, at_least: float) -> tuple[float, int | None]:
     images = tissue(encoder.card.input_size).expand(batch, -1, -1, -1)
     cuda = encoder.device.type == "cuda"
     encoder.encode(images)
     if cuda:
         torch.cuda.reset_peak_memory_stats(encoder.device)
-    start, passes = time.perf_counter(), 0
-    while time.perf_counter() - start < at_least:
+    start, passes, taken = time.perf_counter(), 0, 0.0
+    while passes == 0 or taken < at_least:
         encoder.encode(images)["final"].cpu()
-        passes += 1
-    speed = passes * batch / (time.perf_counter() - start)
-    return speed, torch.cuda.max_memory_allocated(encoder.device) if cuda else None
+        passes, taken = passes + 1, time.perf_counter() - start
+    return passes * batch / taken, torch.cuda.max_memory_allocated(encoder.device) if cuda else None
 
 
 def pixels(image: Tensor) -> NDArray[np.float32]:

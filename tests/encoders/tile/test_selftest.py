@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cryostat.encoders.card import EncoderCard
+from cryostat.encoders.registry import load_encoder
+from cryostat.encoders.tile.base import TileEncoder
+from cryostat.encoders.tile.selftest import CheckReport, check, positions
+
+
+class Patches(TileEncoder):
+    """Honest patch means, until a bug is planted."""
+
+    def __init__(
+        self, bug: Callable[[Tensor], Tensor] = lambda tokens: tokens, prefix: int = 0, width: int = 3
+    ) -> None:
+        self.card = EncoderCard("patches", "", "", 96, 8, width, 0, prefix_tokens=prefix)
+        self.module = nn.Identity()
+        self.bug = bug
+
+    def identity(self) -> Mapping[str, Any]:
+        return {}
+
+    def _maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        tokens = F.avg_pool2d(images, 8).permute(0, 2, 3, 1)
+        return dict.fromkeys(layers, self.bug(tokens))
+
+
+def registers_left_in(tokens: Tensor) -> Tensor:
+    """Four registers come first, and the last four patches are dropped in their stead."""
+    flat = tokens.flatten(1, 2)
+    return torch.cat([torch.zeros_like(flat[:, :4]), flat[:, :-4]], 1).view_as(tokens)
+
+
+def one_too_many_dropped(tokens: Tensor) -> Tensor:
+    return tokens.flatten(1, 2).roll(-1, 1).view_as(tokens)
+
+
+def cropped(tokens: Tensor) -> Tensor:
+    inner = tokens[:, 2:-2, 2:-2].permute(0, 3, 1, 2)
+    return F.interpolate(inner, scale_factor=1.5, mode="bilinear").permute(0, 2, 3, 1)
+
+
+def failures(report: CheckReport) -> dict[str, str]:
+    return {f.name: f"{f.detail} → {f.remedy}" for f in report.findings if f.passed is False}
+
+
+@pytest.mark.parametrize("name", ["stain-filters", "rcf", "test_vit", "test_vit4", "resnet18+stage3"])
+def test_honest_encoders_pass(name: str) -> None:
+    report = check(load_encoder(name, device="cpu"), batch=1, seconds=0)
+    assert failures(report) == {}
+    assert report.passed
+    assert report.images_per_second > 0
+    assert report.peak_memory is None
+
+
+def test_the_honest_twin_of_the_planted_bugs_passes() -> None:
+    assert check(Patches(), batch=1, seconds=0).passed
+
+
+@pytest.mark.parametrize(
+    ("bug", "diagnosis"),
+    [
+        (lambda tokens: tokens.transpose(1, 2), "transposed"),
+        (lambda tokens: tokens.flip(1), "upside down"),
+        (lambda tokens: tokens.flip(2), "mirrored"),
+        (lambda tokens: tokens.flip(1, 2), "half a turn"),
+        (registers_left_in, "4 places too late.*class and register tokens"),
+        (one_too_many_dropped, "1 places too early"),
+        (cropped, "resized nor cropped"),
+    ],
+)
+def test_misplaced_tokens_are_found_and_named(bug: Callable[[Tensor], Tensor], diagnosis: str) -> None:
+    found = failures(check(Patches(bug), batch=1, seconds=0))
+    assert list(found) == ["place, final"]
+    assert re.search(diagnosis, found["place, final"])
+
+
+def test_wrong_shape_ends_the_check() -> None:
+    report = check(Patches(width=5), batch=1, seconds=0)
+    assert "its card says (12, 12, 5)" in failures(report)["shapes"]
+
+
+def test_dropout_left_on() -> None:
+    found = failures(check(Patches(lambda tokens: F.dropout(tokens, 0.1, training=True)), batch=1, seconds=0))
+    assert {"repeats", "batch"} <= set(found)
+
+
+def test_batch_statistics() -> None:
+    found = failures(check(Patches(lambda tokens: tokens - tokens.mean((0, 1, 2))), batch=1, seconds=0))
+    assert list(found) == ["batch"]
+
+
+def test_numbers_that_are_none() -> None:
+    found = failures(check(Patches(lambda tokens: tokens / 0), batch=1, seconds=0))
+    assert "NaN or infinity" in found["finite"]
+    found = failures(check(Patches(lambda tokens: tokens * 1e6), batch=1, seconds=0))
+    assert "65504" in found["finite"]
+
+
+def test_planting_covers_corners_and_off_diagonal_tokens() -> None:
+    planted = positions(14)
+    assert {(0, 0), (0, 13), (13, 0), (13, 13)} <= set(planted)
+    assert sum(y != x for y, x in planted) >= 6
+    assert positions(1) == [(0, 0)]
