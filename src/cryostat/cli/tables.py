@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
     """One row a run: macro F1 and seconds, or the reason why it failed."""
-    from rich.console import Console
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="Runs", title_justify="left", header_style="bold")
+    from cryostat.cli.results import wide_console
+
+    table = Table(title="Runs", title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("dataset", "split", "encoder", "head"):
         table.add_column(name)
     for name in ("fraction", "seed", "macro F1", "accuracy", "seconds"):
@@ -24,7 +26,7 @@ def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
         spec = outcome.spec
         about = (spec.dataset, spec.split, spec.encoder, spec.head, f"{spec.fraction:g}", str(spec.seed))
         table.add_row(*about, *_figures(outcome))
-    console = Console()
+    console = wide_console()
     console.print(table)
     failed = [outcome for outcome in outcomes if outcome.record is None]
     for outcome in failed:

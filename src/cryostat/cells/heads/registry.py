@@ -14,13 +14,12 @@ from cryostat.encoders.card import EncoderCard
 
 
 @dataclass(frozen=True)
-class LinearSettings:
-    """Training of the linear head.
+class ClassifierSettings:
+    """Training of any head that classifies feature vectors.
 
     Attributes:
         steps: Most optimiser steps.
-        batch: Tiles a step.
-        pixels: Labelled pixels of a batch that the loss looks at, drawn at random; 0 for all.
+        batch: Vectors a step.
         lr: Peak learning rate of AdamW, after a linear warm-up, followed by a cosine to 1 % of it.
         weight_decay: Of AdamW.
         label_smoothing: Of the cross-entropy.
@@ -29,38 +28,6 @@ class LinearSettings:
         patience: Looks without a better validation macro F1 before training stops.
     """
 
-    steps: int = 1500
-    batch: int = 16
-    pixels: int = 16384
-    lr: float = 3e-3
-    weight_decay: float = 0.03
-    label_smoothing: float = 0.05
-    balance: float = 0.5
-    validate_every: int = 75
-    patience: int = 6
-
-
-@dataclass(frozen=True)
-class CellProbeSettings:
-    """Pooling and training of the cell probe.
-
-    Attributes:
-        ring_um: Width of the ring of context around each nucleus in µm; 0 for none.
-        hidden: Width of a hidden layer; 0 makes the probe linear.
-        dropout: On the standardised features and on the hidden layer.
-        steps: Most optimiser steps.
-        batch: Nuclei a step.
-        lr: Peak learning rate of AdamW, after a linear warm-up, followed by a cosine to 1 % of it.
-        weight_decay: Of AdamW.
-        label_smoothing: Of the cross-entropy.
-        balance: Class weights are frequency to the power of −balance; 0 trusts the frequencies, 1 undoes them.
-        validate_every: Steps between looks at the validation part.
-        patience: Looks without a better validation macro F1 before training stops.
-    """
-
-    ring_um: float = 4.0
-    hidden: int = 0
-    dropout: float = 0.0
     steps: int = 2000
     batch: int = 512
     lr: float = 5e-3
@@ -69,6 +36,36 @@ class CellProbeSettings:
     balance: float = 0.5
     validate_every: int = 50
     patience: int = 12
+
+
+@dataclass(frozen=True)
+class LinearSettings(ClassifierSettings):
+    """Training of the linear head; a vector is a pixel.
+
+    Attributes:
+        pixels: Labelled pixels drawn from the training tiles.
+    """
+
+    steps: int = 1000
+    batch: int = 4096
+    validate_every: int = 100
+    patience: int = 5
+    pixels: int = 131_072
+
+
+@dataclass(frozen=True)
+class CellProbeSettings(ClassifierSettings):
+    """Pooling and training of the cell probe; a vector is a nucleus.
+
+    Attributes:
+        ring_um: Width of the ring of context around each nucleus in µm; 0 for none.
+        hidden: Width of a hidden layer; 0 makes the probe linear.
+        dropout: On the standardised features and on the hidden layer.
+    """
+
+    ring_um: float = 4.0
+    hidden: int = 0
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)

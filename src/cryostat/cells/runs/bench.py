@@ -21,8 +21,9 @@ import cryostat.cells.heads.probe
 import cryostat.cells.pooling
 import cryostat.cells.runs.fits
 import cryostat.cells.runs.predict
+import cryostat.cells.training.classifier
 import cryostat.cells.training.common
-import cryostat.cells.training.dense
+import cryostat.cells.training.linear
 import cryostat.cells.training.probe
 from cryostat.cells.dataset import Split, load_dataset
 from cryostat.cells.heads import head_settings
@@ -47,7 +48,8 @@ CODE = (
     cryostat.cells.runs.fits,
     cryostat.cells.runs.predict,
     cryostat.cells.training.common,
-    cryostat.cells.training.dense,
+    cryostat.cells.training.linear,
+    cryostat.cells.training.classifier,
     cryostat.cells.training.probe,
 )
 """The modules that determine a run beyond its features."""

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryostat.cells.dataset import Split
-from cryostat.cells.heads.linear import LinearHead
 from cryostat.cells.heads.registry import CellProbeSettings, LinearSettings
 from cryostat.cells.runs.material import Features
 from cryostat.cells.runs.predict import GivenNuclei, predicted, predictions_table, truth
 from cryostat.cells.training.common import Standardiser, TrainingLog
-from cryostat.cells.training.dense import DenseFeatures, fit_dense
+from cryostat.cells.training.linear import fit_linear
 from cryostat.cells.training.probe import fit_probe
 from cryostat.results.scores import macro_f1
 
@@ -43,24 +42,21 @@ def fit_and_predict(features: Features, split: Split, head: str, settings: Any, 
 
 
 def _fit_linear(features: Features, split: Split, settings: LinearSettings, seed: int) -> Fit:
-    outputs, tiles = features.outputs(dense=True), features.tiles
-    train = features.tiles_in(split.fovs("train"))
-    standardise = features.protocol.training.standardise
-    maps = DenseFeatures.of(features.stores, train, features.encoder.device, standardise=standardise)
+    outputs, tiles, device = features.outputs(dense=True), features.tiles, features.encoder.device
     judge = _Judge(features, dense=True)
-    valid, test = (GivenNuclei(tiles, split.fovs(part), features.encoder.device) for part in ("valid", "test"))
+    valid, test = (GivenNuclei(tiles, split.fovs(part), device) for part in ("valid", "test"))
     valid_true = truth(tiles, valid.rows)
-    fitted = fit_dense(
-        lambda width: LinearHead(width, len(outputs)),
+    fitted = fit_linear(
         tiles,
-        maps,
-        train,
+        features.stores["final"],
+        features.tiles_in(split.fovs("train")),
         lambda candidate: judge.macro_f1(valid.means(candidate), valid_true),
         outputs,
         settings,
         seed=seed,
+        device=device,
     )
-    tensors = _tensors(fitted.model.state_dict(), {"": maps.standardisers["final"]})
+    tensors = _tensors(fitted.model.state_dict(), fitted.standardiser)
     return Fit(judge.table(test.rows, test.means(fitted)), fitted.log, tensors)
 
 
@@ -82,7 +78,7 @@ def _fit_probe(features: Features, split: Split, settings: CellProbeSettings, se
         device=device,
     )
     test = fitted.probabilities(pooled.features[where["test"]], device)
-    tensors = _tensors(fitted.model.state_dict(), {"": fitted.standardiser})
+    tensors = _tensors(fitted.model.state_dict(), fitted.standardiser)
     return Fit(judge.table(rows["test"], test), fitted.log, tensors)
 
 
@@ -108,8 +104,6 @@ def _rows_of(rows: pd.DataFrame, fovs: Sequence[str]) -> NDArray[np.int64]:
     return np.flatnonzero(rows["fov_id"].isin(set(fovs)).to_numpy())
 
 
-def _tensors(weights: Mapping[str, Tensor], standardisers: Mapping[str, Standardiser]) -> dict[str, Any]:
+def _tensors(weights: Mapping[str, Tensor], standardiser: Standardiser) -> dict[str, Any]:
     tensors: dict[str, Any] = {f"head.{name}": tensor for name, tensor in weights.items()}
-    for name, standardiser in standardisers.items():
-        tensors[f"standardise{name}.mean"], tensors[f"standardise{name}.scale"] = standardiser.mean, standardiser.scale
-    return tensors
+    return tensors | {"standardise.mean": standardiser.mean, "standardise.scale": standardiser.scale}

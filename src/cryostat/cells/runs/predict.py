@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from cryostat.cells import protocols
 from cryostat.cells.dataset import GROUP, CellDataset
-from cryostat.cells.protocols import Protocol
 from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei, truncated_mean_class
 from cryostat.cells.tiling import CellTiles, Piece, window
 from cryostat.cells.training.common import Outputs
-from cryostat.cells.training.dense import FittedDense
 
 TILES_AT_ONCE = 32
+
+
+class DenseMaps(Protocol):
+    """A fitted dense head."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its maps are."""
+        ...
+
+    def probabilities(self, tiles: Sequence[int]) -> Tensor:
+        """(n, K, S, S) softmax maps of the given tiles."""
+        ...
 
 
 class GivenNuclei:
@@ -40,7 +53,7 @@ class GivenNuclei:
         self._indices = [index for fov in fovs for index in self._indices_of(fov, device)]
         self.rows = pd.concat([_rows(fov, tile, index) for fov, tile, index in self._indices], ignore_index=True)
 
-    def means(self, fitted: FittedDense) -> NDArray[np.float32]:
+    def means(self, fitted: DenseMaps) -> NDArray[np.float32]:
         """(n, K) mean softmax over the pixels of each nucleus, in the order of `rows`."""
         found: list[Tensor] = []
         for fov, group in itertools.groupby(self._indices, key=lambda entry: entry[0]):
@@ -76,10 +89,10 @@ def _rows(fov: str, tile: int, index: NucleusIndex) -> pd.DataFrame:
     return pd.DataFrame({"fov_id": np.full(len(ids), fov, object), "tile": tile, "cell_id": ids})
 
 
-def blended_map(fitted: FittedDense, tiles: CellTiles, fov: str) -> Tensor:
+def blended_map(fitted: DenseMaps, tiles: CellTiles, fov: str) -> Tensor:
     """(K, H, W) probabilities of a field at its own resolution: overlapping tiles blended, then enlarged."""
     height, width = tiles.field_shape(fov)
-    size, device = tiles.tile_size, fitted.features.device
+    size, device = tiles.tile_size, fitted.device
     weight = torch.from_numpy(np.outer(window(size), window(size))).to(device)
     total: Tensor | None = None
     norm = torch.zeros(height, width, device=device)
@@ -100,7 +113,7 @@ def blended_map(fitted: FittedDense, tiles: CellTiles, fov: str) -> Tensor:
     return F.interpolate(blended[None], size=shape, mode="bilinear", align_corners=False)[0]
 
 
-def _tile_maps(fitted: FittedDense, tiles: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+def _tile_maps(fitted: DenseMaps, tiles: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
     for start in range(0, len(tiles), TILES_AT_ONCE):
         numbers = tiles[start : start + TILES_AT_ONCE]
         yield from zip(numbers, fitted.probabilities(numbers), strict=True)
@@ -130,7 +143,7 @@ def predictions_table(
     true: NDArray[np.int64],
     outputs: Outputs,
     dataset: CellDataset,
-    protocol: Protocol,
+    protocol: protocols.Protocol,
 ) -> pd.DataFrame:
     """The predictions table of a run, its `run_id` still empty: one row a nucleus, probabilities by class id.
 
@@ -146,7 +159,7 @@ def predictions_table(
     return table if protocol.scoring.background_may_win else table[table["y_true"] > 0].reset_index(drop=True)
 
 
-def predicted(probabilities: NDArray[np.float32], outputs: Outputs, protocol: Protocol) -> NDArray[np.int64]:
+def predicted(probabilities: NDArray[np.float32], outputs: Outputs, protocol: protocols.Protocol) -> NDArray[np.int64]:
     """(n,) class id with the largest of (n, K) probabilities, the first of equals; background only where it may win."""
     barred = (outputs.ids == 0) & (not protocol.scoring.background_may_win)
     winners: NDArray[np.int64] = outputs.ids[np.where(barred, -1, probabilities).argmax(1)]

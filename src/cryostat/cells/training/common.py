@@ -109,6 +109,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one CPU thread inside: steps this small wait longer for a second thread than it saves them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def learning_rate(step: int, steps: int, warmup: int) -> float:
     """Share of the peak learning rate: linear warm-up, then a cosine down to 1 %."""
     if step < warmup:
