@@ -1,7 +1,8 @@
 """Fitting the linear head on stored token maps.
 
 The head is linear and so is the enlargement to pixels, hence the logits at a pixel are the head's answer to the
-features interpolated there. Labelled pixels are drawn once, their features interpolated, and the head trained on those vectors.
+features interpolated there. Labelled pixels are drawn once, their features interpolated, and the head trained on
+those vectors.
 """
 
 from __future__ import annotations
