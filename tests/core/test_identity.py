@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,15 @@ def test_code_version_is_that_of_the_source() -> None:
     assert code_version(errors) != code_version(home)
     assert code_version(errors, home) != code_version(errors)
     assert code_version(home.Home) != code_version(home)
+
+
+def test_code_version_sees_logic_and_overlooks_comments_and_docstrings(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def version(name: str, source: str) -> str:
+        (tmp_path / f"{name}.py").write_text(source)
+        return code_version(importlib.import_module(name))
+
+    plain = version("plain_part", "def f(x):\n    return x + 1\n")
+    assert version("told_part", '"""Text."""\n\n\ndef f(x):\n    """More."""\n    # why\n    return x + 1\n') == plain
+    assert version("other_part", "def f(x):\n    return x + 2\n") != plain

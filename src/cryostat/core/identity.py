@@ -5,11 +5,14 @@ Same identity: reuse. Different: never mixed, and `differences` names the fields
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,5 +83,22 @@ def sha256_array(array: NDArray[Any]) -> str:
 
 
 def code_version(*parts: ModuleType | type[Any]) -> str:
-    """Hash of the source of the modules or classes that determine a result."""
-    return digest([inspect.getsource(part) for part in parts])
+    """Hash of the logic of the modules or classes that determine a result; comments and docstrings do not matter."""
+    return digest([_logic(part) for part in parts])
+
+
+@cache
+def _logic(part: ModuleType | type[Any]) -> str:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
