@@ -12,7 +12,6 @@ import json
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,12 +83,11 @@ def sha256_array(array: NDArray[Any]) -> str:
 
 def code_version(*parts: ModuleType | type[Any]) -> str:
     """Hash of the logic of the modules or classes that determine a result; comments and docstrings do not matter."""
-    return digest([_logic(part) for part in parts])
+    return digest([_logic(inspect.getsource(part)) for part in parts])
 
 
-@cache
-def _logic(part: ModuleType | type[Any]) -> str:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+def _logic(source: str) -> str:
+    tree = ast.parse(textwrap.dedent(source))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ CODE = (
     cryostat.cells.training.probe,
 )
 """The modules that determine a run beyond its features."""
+
+
+@cache
+def _code() -> str:
+    return code_version(*CODE)
 
 
 class Bench:
@@ -187,7 +192,7 @@ def _identity(spec: RunSpec, features: Features, split: Split, settings: Any) ->
         "head": {"name": spec.head, **asdict(settings)},
         "protocol": features.protocol.rules(),
         "seed": spec.seed,
-        "code": code_version(*CODE),
+        "code": _code(),
     }
 
 
