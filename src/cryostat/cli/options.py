@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cryostat.core.errors import SettingError
 
@@ -19,4 +19,47 @@ def key_values(pairs: Sequence[str]) -> dict[str, str]:
         if not sign or not key.strip():
             raise SettingError(f"--set {pair!r} is not KEY=VALUE", remedy="Write for example --set lr=0.001")
         found[key.strip()] = value.strip()
+    return found
+
+
+def of_encoders(encoders: Sequence[str], **options: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Options given as `VALUE` (where there is one encoder) or `ENCODER=VALUE`: encoder to option to value.
+
+    Raises:
+        SettingError: It is not clear which encoder a value is for.
+    """
+    found: dict[str, dict[str, str]] = {encoder: {} for encoder in encoders}
+    for option, values in options.items():
+        for value in values:
+            name, sign, rest = value.partition("=")
+            if sign and name in found:
+                found[name][option] = rest
+            elif len(encoders) == 1:
+                found[encoders[0]][option] = value
+            else:
+                raise SettingError(
+                    f"--{option} {value!r} does not say for which of {len(encoders)} encoders it is",
+                    remedy=f"Write --{option} {encoders[0]}=…",
+                )
+    return found
+
+
+def head_options(heads: Sequence[str], pairs: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Settings given as `KEY=VALUE` (where there is one head) or `HEAD.KEY=VALUE`: head to key to value.
+
+    Raises:
+        SettingError: It is not clear which head a setting is for.
+    """
+    found: dict[str, dict[str, str]] = {head: {} for head in heads}
+    for key, value in key_values(pairs).items():
+        name, dot, rest = key.partition(".")
+        if dot and name in found:
+            found[name][rest] = value
+        elif len(heads) == 1:
+            found[heads[0]][key] = value
+        else:
+            raise SettingError(
+                f"--set {key} does not say for which of {len(heads)} heads it is",
+                remedy=f"Write --set {heads[0]}.{key}={value}",
+            )
     return found

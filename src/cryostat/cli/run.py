@@ -45,9 +45,9 @@ def _with_device(function: Any) -> Any:
 )
 @click.option("--protocol", default="standard", show_default=True, help="Rules: standard or paper.")
 @click.option("--mpp", type=float, help="µm per pixel in place of the protocol's; 0 keeps each field's own.")
-@click.option("--weights", help="Local weights of the encoder.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Arithmetic of the encoder.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the head.")
+@click.option("--weights", multiple=True, metavar="[ENCODER=]FILE", help="Local weights of an encoder.")
+@click.option("--precision", multiple=True, metavar="[ENCODER=]fp32|bf16|fp16", help="Arithmetic of an encoder.")
+@click.option("--set", "settings", multiple=True, metavar="[HEAD.]KEY=VALUE", help="A setting of a head.")
 @_with_device
 @click.pass_obj
 def cells(
@@ -60,18 +60,16 @@ def cells(
     seeds: Sequence[int],
     protocol: str,
     mpp: float | None,
-    weights: str | None,
-    precision: str | None,
+    weights: Sequence[str],
+    precision: Sequence[str],
     settings: Sequence[str],
     device: str,
     batch_size: int,
 ) -> None:
     """Benchmark encoders on one dataset; options given several times are crossed."""
     from cryostat.cells.runs.spec import Study
-    from cryostat.cli.options import key_values
+    from cryostat.cli.options import head_options, of_encoders
 
-    options = {key: value for key, value in (("weights", weights), ("precision", precision)) if value}
-    chosen = key_values(settings)
     study = Study(
         name="",
         datasets=[dataset],
@@ -81,8 +79,8 @@ def cells(
         fractions=fractions,
         seeds=seeds,
         base={"protocol": protocol, "mpp": mpp},
-        encoder_options=dict.fromkeys(encoders, options),
-        head_options=dict.fromkeys(heads, chosen),
+        encoder_options=of_encoders(encoders, weights=weights, precision=precision),
+        head_options=head_options(heads, settings),
     )
     _run_study(study, home, device, batch_size)
 
