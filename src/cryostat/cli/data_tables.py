@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from cryostat.cli.tables import wide_console
 
 if TYPE_CHECKING:
     from cryostat.cells.audit import AuditReport, CountRow
@@ -36,7 +37,7 @@ def print_dataset(dataset: CellDataset) -> None:
     """One dataset: what it is, its classes with counts, its fields, patients, sites and splits."""
     import numpy as np
 
-    console = Console()
+    console = wide_console()
     facts, fovs = dataset.facts, dataset.fovs
     shapes = sorted({(int(h), int(w)) for h, w in zip(fovs["height"], fovs["width"], strict=True)})
     scales = sorted({float(mpp) for mpp in np.round(fovs["mpp"].to_numpy(float), 4)})
@@ -112,7 +113,7 @@ def print_datasets(datasets: Iterable[CellDataset]) -> None:
             Text(_names(families(dataset.split_names()), 6) or "–"),
             Text(str(dataset.facts.get("title", ""))),
         )
-    Console().print(table)
+    wide_console().print(table)
 
 
 def print_formats() -> None:
@@ -126,7 +127,7 @@ def print_formats() -> None:
         settings = getattr(reader, "SETTINGS", {})
         said = "\n".join(f"[cyan]{key}={s.default}[/]  {escape(s.meaning)}" for key, s in settings.items())
         table.add_row(f"[bold]{name}[/]", escape(lines[0] if lines else reader.FACTS.title), said)
-    Console().print(table)
+    wide_console().print(table)
 
 
 def print_splits(dataset: CellDataset, splits: Sequence[Split]) -> None:
@@ -142,7 +143,7 @@ def print_splits(dataset: CellDataset, splits: Sequence[Split]) -> None:
         torn = straddling(split, dataset.fovs)
         verdict = f"[red]{len(torn)} straddle[/]" if torn else "[green]apart[/]" if known else "unknown"
         table.add_row(Text(split.name, style="cyan"), *(_part(rows[split.name, part]) for part in PARTS), verdict)
-    console = Console()
+    console = wide_console()
     console.print(table)
     console.print(Text(f"Stored in {dataset.folder / 'splits'}", style="dim"))
 
@@ -155,7 +156,7 @@ def print_audit(report: AuditReport) -> None:
     """Counts, then findings with their remedies, then the verdict."""
     from cryostat.cells.audit.report import SEVERITIES
 
-    console = Console()
+    console = wide_console()
     console.print(_counts(report))
     console.print()
     for finding in report.findings:
@@ -191,7 +192,7 @@ def _fewest(row: CountRow) -> str:
 def print_build(report: BuildReport) -> None:
     """What was built, what did not match, and which fields the quality report would leave out."""
     print_dataset(report.dataset)
-    console = Console()
+    console = wide_console()
     proposed = report.qc[report.qc["reason"] != ""]
     told = {
         "rows that name no nucleus": report.unmatched,

@@ -22,17 +22,15 @@ HEADS = ("linear", "cell-probe")
 @click.pass_context
 def command(ctx: click.Context, out: Path, seed: int) -> None:
     """Make tissue of three hospitals, encode it twice, fit two heads in and across hospitals, and score them."""
-    from rich.console import Console
-
     from cryostat.cells.runs.spec import Study
     from cryostat.cells.runs.study import run_specs
     from cryostat.cells.show import contact_sheet
     from cryostat.cells.synthetic import make_dataset
     from cryostat.cli import results
-    from cryostat.cli.tables import print_outcomes
+    from cryostat.cli.tables import print_outcomes, wide_console
     from cryostat.core.home import Home
 
-    console = Console()
+    console = wide_console()
     home = Home(out.resolve())
     dataset = make_dataset(home, name="demo", hospitals=3, patients=4, fields=2, size=512, seed=seed, overwrite=True)
     console.print(f"[bold]Tissue[/] {len(dataset.fovs)} fields of three hospitals, {len(dataset.cells):,} nuclei")

@@ -22,9 +22,9 @@ def command() -> None:
 @command.command("list")
 def list_encoders() -> None:
     """The encoders that have a card; every timm model can be named beside them."""
-    from rich.console import Console
     from rich.table import Table
 
+    from cryostat.cli.tables import wide_console
     from cryostat.encoders.registry import card, names
 
     table = Table(title="Encoders", title_justify="left", header_style="bold")
@@ -38,7 +38,7 @@ def list_encoders() -> None:
         sizes = (str(facts.input_size), str(facts.patch_size), str(facts.width), str(facts.depth or "–"))
         scale = f"{facts.mpp:g}" if facts.mpp else "any"
         table.add_row(facts.name, facts.architecture, *sizes, scale, _weights(facts), facts.licence)
-    console = Console()
+    console = wide_console()
     console.print(table)
     console.print(
         "Any timm model besides: [cyan]timm:NAME[/], a stage of a convolutional one [cyan]timm:NAME+stageK[/]"
@@ -55,9 +55,9 @@ def _weights(facts: EncoderCard) -> str:
 @click.argument("name")
 def show(name: str) -> None:
     """The card of one encoder: NAME as listed, timm:NAME, or a card file."""
-    from rich.console import Console
     from rich.table import Table
 
+    from cryostat.cli.tables import wide_console
     from cryostat.encoders.registry import card
 
     facts = card(name)
@@ -66,7 +66,7 @@ def show(name: str) -> None:
     table.add_column()
     for label, value in _lines(facts):
         table.add_row(label, value)
-    Console().print(table)
+    wide_console().print(table)
 
 
 def _lines(facts: EncoderCard) -> Iterator[tuple[str, str]]:
@@ -127,16 +127,17 @@ def check(name: str, weights: str | None, device: str, precision: str | None, se
 
 
 def _print_report(report: CheckReport, setting: str) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from cryostat.cli.tables import wide_console
 
     table = Table(title=f"{report.encoder} ({setting})", title_justify="left", show_header=False, box=None)
     for finding in report.findings:
         table.add_row(Text.from_markup(_MARKS[finding.passed]), Text(finding.name), Text(_told(finding)))
     memory = f", {report.peak_memory / 2**20:,.0f} MiB on the GPU" if report.peak_memory else ""
     table.add_row("", "speed", f"{report.images_per_second:.1f} images a second{memory}")
-    console = Console()
+    console = wide_console()
     console.print(table)
     verdict = (
         "[green]Fit for use.[/]"

@@ -68,8 +68,7 @@ def list_stores(home: Home) -> None:
 
     Whose features they are, of how many tiles, how many of them are stored, how many could not be read, and the size.
     """
-    from rich.console import Console
-
+    from cryostat.cli.tables import wide_console
     from cryostat.core.errors import StoreError
     from cryostat.features.catalogue import all_stores
 
@@ -83,7 +82,7 @@ def list_stores(home: Home) -> None:
             table.add_row(folder.name, "[red]damaged[/]", *[""] * 6)
         else:
             table.add_row(*_row(store))
-    Console().print(table)
+    wide_console().print(table)
     for store in found.values():
         if isinstance(store, StoreError):
             click.echo(str(store), err=True)
@@ -113,13 +112,13 @@ def show(home: Home, store: str) -> None:
 
     Its geometry, speed, whole identity, and the tiles that could not be read. STORE is its name or any part that tells.
     """
-    from rich.console import Console
     from rich.markup import escape
 
+    from cryostat.cli.tables import wide_console
     from cryostat.features.catalogue import named_store
 
     found = named_store(home, store)
-    console = Console()
+    console = wide_console()
     console.print(_facts(found))
     console.print("Identity", style="bold")
     console.print_json(json.dumps(found.identity))

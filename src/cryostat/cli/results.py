@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,14 +44,6 @@ def command(
         _list(context.obj, filters, per_class, {"csv": csv, "json": json, "markdown": markdown})
 
 
-def wide_console() -> Console:
-    """A console that does not squeeze tables into 80 columns when its output goes to a file or another program."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=200)
-
-
 def _list(
     home: Home, filters: Mapping[str, tuple[str, ...]], per_class: bool, files: Mapping[str, Path | None]
 ) -> None:
@@ -62,6 +53,8 @@ def _list(
 
     found = find_runs(home, **{name: values or None for name, values in filters.items()})
     frame, unreadable = summarise(found.records)
+    from cryostat.cli.tables import wide_console
+
     console = wide_console()
     if frame.empty:
         console.print(f"No finished run in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}.")
@@ -145,6 +138,8 @@ def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
     record = _find(home, run_id)
     scores = record.scores()
+    from cryostat.cli.tables import wide_console
+
     console = wide_console()
     console.print(f"[bold]{record.run_id}[/]  {record.created}")
     console.print(_facts(record))

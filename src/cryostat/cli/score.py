@@ -63,7 +63,8 @@ def command(
     """
     from cryostat.cells.dataset import load_dataset
     from cryostat.cells.scoring.external import External, record_external, save_external, score_external
-    from cryostat.cli.results import print_scores, wide_console
+    from cryostat.cli.results import print_scores
+    from cryostat.cli.tables import wide_console
     from cryostat.core.files import safe_name
 
     asked = External(predictions, part, kind, protocol, missing, background, name)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cryostat.cells.runs.study import Outcome
     from cryostat.core.home import Home
+
+
+def wide_console() -> Console:
+    """A console that does not squeeze tables into 80 columns when its output goes to a file or another program."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=200)
 
 
 def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
     """One row a run: macro F1 and seconds, or the reason why it failed."""
     from rich import box
     from rich.table import Table
-
-    from cryostat.cli.results import wide_console
 
     table = Table(title="Runs", title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("dataset", "split", "encoder", "head"):
