@@ -18,6 +18,7 @@ def test_standard_has_no_quirk_and_paper_names_all_of_its() -> None:
         "scoring.class_set",
         "scoring.nuclei",
         "scoring.truth",
+        "splits.patient_disjoint",
         "tiling.kind",
         "tiling.mpp",
         "tiling.overlap",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from sklearn.metrics import f1_score
 
 import cryostat as cs
-from cryostat.cells.dataset import CellDataset
+from cryostat.cells.dataset import CellDataset, Split, load_dataset
 from cryostat.cells.runs.bench import Bench
 from cryostat.cells.runs.spec import RunSpec
 from cryostat.cells.runs.study import run_specs
 from cryostat.cells.synthetic import make_dataset
+from cryostat.cells.writer import write_split
 from cryostat.core.errors import EncoderError, SettingError
 from cryostat.core.home import Home
 
@@ -113,3 +115,15 @@ def test_the_public_names_do_what_the_readme_shows(home: Home, tissue: CellDatas
 def test_unknown_protocols_are_named(home: Home, tissue: CellDataset) -> None:
     with pytest.raises(SettingError, match="no protocol 'papers'"):
         Bench(home).run(spec("cell-probe", protocol="papers"))
+
+
+def test_a_patient_in_two_parts_is_refused_unless_the_protocol_allows_it(home: Home, tissue: CellDataset) -> None:
+    make_dataset(home, name="tissue2", hospitals=1, patients=3, fields=2, size=256)
+    two = load_dataset("tissue2", home)
+    first, second, *rest = map(str, two.fovs.index)
+    parts = {first: "train", second: "test", rest[0]: "valid", rest[2]: "train"}
+    write_split(two.folder, Split("torn", parts), two.fovs.index)
+    torn = RunSpec("tissue2", "stain-filters", "cell-probe", "torn", head_settings=QUICK["cell-probe"])
+    with pytest.raises(SettingError, match="split 'torn' has patients in two parts"):
+        Bench(home).run(torn)
+    assert Bench(home).run(replace(torn, protocol="paper")).scores()

@@ -37,6 +37,13 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Splits:
+    """Whether a split in which a known patient plays two parts is refused."""
+
+    patient_disjoint: bool
+
+
+@dataclass(frozen=True)
 class Training:
     """How heads are fitted.
 
@@ -75,6 +82,7 @@ class Protocol:
     about: str
     tiling: Tiling
     images: Images
+    splits: Splits
     training: Training
     scoring: Scoring
 
@@ -119,7 +127,7 @@ def load_protocol(name: str) -> Protocol:
 
 
 def _parse(facts: dict[str, Any]) -> Protocol:
-    sections = {"tiling": Tiling, "images": Images, "training": Training, "scoring": Scoring}
+    sections = {"tiling": Tiling, "images": Images, "splits": Splits, "training": Training, "scoring": Scoring}
     for path, allowed in CHOICES.items():
         section, key = path.split(".")
         if facts[section][key] not in allowed:

@@ -11,9 +11,10 @@ from cryostat.cells.heads import HEADS
 from cryostat.cells.pooling import PooledCells
 from cryostat.cells.protocols import Protocol, load_protocol
 from cryostat.cells.runs.pooled import pooled_cells
+from cryostat.cells.splits import straddling
 from cryostat.cells.tiling import CellTiles, tiles_for
 from cryostat.cells.training.common import Outputs
-from cryostat.core.errors import InputError
+from cryostat.core.errors import InputError, SettingError
 from cryostat.core.home import Home
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.features.extraction import extract
@@ -49,8 +50,10 @@ class Features:
         """The split without the fields that could not be encoded.
 
         Raises:
+            SettingError: A patient plays two parts, and the protocol does not allow it.
             InputError: A part has no field left.
         """
+        self._require_disjoint(split)
         parts = {fov: part for fov, part in split.parts.items() if fov not in self.failures}
         for part in ("train", "valid", "test"):
             if part not in parts.values():
@@ -60,6 +63,16 @@ class Features:
                     remedy="See the reasons with: cryostat features show",
                 )
         return Split(split.name, parts)
+
+    def _require_disjoint(self, split: Split) -> None:
+        torn = straddling(split, self.dataset.fovs) if self.protocol.splits.patient_disjoint else []
+        if len(torn):
+            raise SettingError(
+                f"split {split.name!r} has patients in two parts ({len(torn)}), which protocol"
+                f" {self.protocol.name!r} does not allow",
+                where=self.dataset.name,
+                remedy="Choose a patient-disjoint split, or the published rules with --protocol paper",
+            )
 
     def tiles_in(self, fovs: Sequence[str]) -> list[int]:
         """Numbers of the tiles of some fields, ascending."""
