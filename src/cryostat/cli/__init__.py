@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from cryostat.core.errors import CryostatError
 
 COMMANDS = {
     "data": ("cryostat.cli.data", "Import, list, show, audit, split and build cell datasets."),
@@ -58,13 +62,23 @@ def cryostat(ctx: click.Context, home: str | None) -> None:
 def main() -> None:
     """Entry point: our errors end with their message and remedy, without a traceback."""
     from cryostat.core.errors import CryostatError
+    from cryostat.core.extras import missing_extra
 
     try:
         cryostat(prog_name="cryostat")
     except CryostatError as error:
-        place = f"{error.where}: " if error.where else ""
-        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        click.echo(f"{place}{error.problem}.", err=True)
-        click.secho("remedy: ", fg="green", bold=True, err=True, nl=False)
-        click.echo(f"{error.remedy}.", err=True)
-        sys.exit(2)
+        _end_with(error)
+    except ModuleNotFoundError as error:
+        ours = missing_extra(error)
+        if ours is None:
+            raise
+        _end_with(ours)
+
+
+def _end_with(error: CryostatError) -> None:
+    place = f"{error.where}: " if error.where else ""
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(f"{place}{error.problem}.", err=True)
+    click.secho("remedy: ", fg="green", bold=True, err=True, nl=False)
+    click.echo(f"{error.remedy}.", err=True)
+    sys.exit(2)

@@ -1,0 +1,25 @@
+"""Which extra of the installation brings which package."""
+
+from __future__ import annotations
+
+from cryostat.core.errors import MissingExtraError
+
+EXTRAS = {
+    "h5py": "formats",
+    "huggingface_hub": "encoders",
+    "lmdb": "formats",
+    "openpyxl": "formats",
+    "safetensors": "encoders",
+    "timm": "encoders",
+    "torch": "encoders",
+    "torchvision": "encoders",
+}
+"""Import name of an optional package to the extra that installs it."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Our error for an optional package that is not installed; None for any other module."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingExtraError(package, extra=EXTRAS[package], purpose="This command")
