@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from cryostat.cells import protocols
 from cryostat.cells.dataset import GROUP, CellDataset
 from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei, truncated_mean_class
+from cryostat.cells.scoring.winners import most_probable
 from cryostat.cells.tiling import CellTiles, Piece, window
 from cryostat.cells.training.common import Outputs
 
@@ -161,9 +162,7 @@ def predictions_table(
 
 def predicted(probabilities: NDArray[np.float32], outputs: Outputs, protocol: protocols.Protocol) -> NDArray[np.int64]:
     """(n,) class id with the largest of (n, K) probabilities, the first of equals; background only where it may win."""
-    barred = (outputs.ids == 0) & (not protocol.scoring.background_may_win)
-    winners: NDArray[np.int64] = outputs.ids[np.where(barred, -1, probabilities).argmax(1)]
-    return winners
+    return most_probable(probabilities, outputs.ids, background_may_win=protocol.scoring.background_may_win)
 
 
 def _groups(dataset: CellDataset) -> list[str]:

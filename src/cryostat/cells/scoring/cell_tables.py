@@ -11,7 +11,7 @@ import pandas as pd
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.field import CellClass
 from cryostat.cells.scoring.names import ClassNames, FieldNames
-from cryostat.cells.scoring.nuclei import most_probable
+from cryostat.cells.scoring.winners import most_probable
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table
 

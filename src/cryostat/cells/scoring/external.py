@@ -13,13 +13,6 @@ import pandas as pd
 
 from cryostat.cells.dataset import GROUP, PARTS, CellDataset, Split
 from cryostat.cells.scoring.cell_tables import read_cell_table
-from cryostat.cells.scoring.map_folders import (
-    LABEL_MAPS,
-    files_of,
-    holds_probabilities,
-    read_labels,
-    read_probabilities,
-)
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import write_json
 from cryostat.core.identity import digest, sha256_file
@@ -166,6 +159,8 @@ def _read(dataset: CellDataset, fovs: Sequence[str], asked: External) -> pd.Data
     kind = _kind(dataset, asked)
     if kind == "cells":
         return read_cell_table(asked.path, dataset, background_may_win=may_win)
+    from cryostat.cells.scoring.map_folders import read_labels, read_probabilities  # maps need torch, tables do not
+
     if kind == "labels":
         return read_labels(asked.path, dataset, fovs, background_may_win=may_win)
     return read_probabilities(asked.path, dataset, fovs, background_may_win=may_win, background=asked.background)
@@ -176,6 +171,8 @@ def _kind(dataset: CellDataset, asked: External) -> str:
         return asked.kind
     if not asked.path.is_dir():
         return "cells"
+    from cryostat.cells.scoring.map_folders import LABEL_MAPS, files_of, holds_probabilities
+
     first = next(iter(files_of(asked.path, dataset, LABEL_MAPS).values()))
     return "probabilities" if holds_probabilities(first) else "labels"
 

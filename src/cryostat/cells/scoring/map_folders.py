@@ -16,7 +16,8 @@ from cryostat.cells.dataset import CellDataset
 from cryostat.cells.datasets.folders import by_stem, read_label_map
 from cryostat.cells.field import check_labels
 from cryostat.cells.scoring.names import FieldNames
-from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei, most_probable
+from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei
+from cryostat.cells.scoring.winners import most_probable
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_npy
 from cryostat.core.progress import track
