@@ -128,13 +128,13 @@ def truth(tiles: CellTiles, rows: pd.DataFrame) -> NDArray[np.int64]:
         named: NDArray[np.int64] = cells.reindex(keys).to_numpy().astype(np.int64)
         return named
     classes = np.zeros(len(rows), np.int64)
-    for (fov, tile), group in rows.reset_index(drop=True).groupby(["fov_id", "tile"], sort=False):
-        p = tiles.piece(int(tile))
-        place = np.s_[p.y : p.y + p.height, p.x : p.x + p.width]
-        ids, values = truncated_mean_class(
-            np.asarray(tiles.dataset.semantic(fov))[place], np.asarray(tiles.dataset.instances(fov))[place]
-        )
-        classes[group.index] = values[np.searchsorted(ids, group["cell_id"].to_numpy())]
+    for fov, of_field in rows.reset_index(drop=True).groupby("fov_id", sort=False):
+        labels, instances = np.asarray(tiles.dataset.semantic(fov)), np.asarray(tiles.dataset.instances(fov))
+        for tile, of_tile in of_field.groupby("tile", sort=False):
+            p = tiles.piece(int(tile))
+            place = np.s_[p.y : p.y + p.height, p.x : p.x + p.width]
+            ids, values = truncated_mean_class(labels[place], instances[place])
+            classes[of_tile.index] = values[np.searchsorted(ids, of_tile["cell_id"].to_numpy())]
     return classes
 
 
