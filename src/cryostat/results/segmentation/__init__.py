@@ -1,0 +1,44 @@
+"""Scores of predicted instance maps, each under its own name: PQ and its means, R² of counts, Dice, detection F1."""
+
+from cryostat.results.segmentation.counts import ClassCounts, CountScores, counts
+from cryostat.results.segmentation.detection import (
+    ClassDetection,
+    DetectionCounts,
+    DetectionScores,
+    detection,
+    pair_by_centre,
+)
+from cryostat.results.segmentation.dice import ClassDice, DiceScores, PixelCounts, dice
+from cryostat.results.segmentation.maps import Instances, Maps, read_instances
+from cryostat.results.segmentation.panoptic import (
+    ClassPanoptic,
+    ImagePanoptic,
+    PanopticCounts,
+    PanopticScores,
+    pair_by_iou,
+    panoptic,
+)
+
+__all__ = [
+    "ClassCounts",
+    "ClassDetection",
+    "ClassDice",
+    "ClassPanoptic",
+    "CountScores",
+    "DetectionCounts",
+    "DetectionScores",
+    "DiceScores",
+    "ImagePanoptic",
+    "Instances",
+    "Maps",
+    "PanopticCounts",
+    "PanopticScores",
+    "PixelCounts",
+    "counts",
+    "detection",
+    "dice",
+    "pair_by_centre",
+    "pair_by_iou",
+    "panoptic",
+    "read_instances",
+]
