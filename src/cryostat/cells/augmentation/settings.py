@@ -44,7 +44,7 @@ class Augmentations:
         bend: How an elastic deformation looks.
         stain_gain: Haematoxylin, eosin and DAB are each multiplied by 1 ± up to this, an image.
         stain_shift: And then moved by ± up to this, glass too: the published 0.05 is 0.7 of optical density (natural
-            logarithm), so that white may come out lilac. 0.01 looks like another laboratory.
+            logarithm), so that white may come out lilac.
         no_horizontal_shift: The published quirk: shifts go up and down only.
         flat_elastic: The published quirk: `FLAT_ELASTIC` in place of `bend`, which deforms next to nothing.
     """
