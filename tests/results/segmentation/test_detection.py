@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cryostat.core.errors import InputError, SettingError
-from cryostat.results.segmentation import detection, pair_by_centre
+from cryostat.results.segmentation import pair_by_centre, score_detection
 
 POINTS = st.integers(0, 5).flatmap(lambda n: hnp.arrays(np.float64, (n, 2), elements=st.integers(0, 12).map(float)))
 MAPS = hnp.arrays(np.int32, (2, 6, 7, 2), elements=st.integers(0, 3))
@@ -30,7 +30,7 @@ def test_detection_by_hand() -> None:
     # Found at 3 px; found at 2 px under another class; missed; invented.
     true = spots((1, 5, 5), (1, 5, 15), (2, 15, 5))
     pred = spots((1, 5, 8), (2, 5, 17), (2, 15, 30))
-    scores = detection([true], [pred], {1: "a", 2: "b"}, radius=3)
+    scores = score_detection([true], [pred], {1: "a", 2: "b"}, radius=3)
     assert (scores.overall.tp, scores.overall.fp, scores.overall.fn) == (2, 1, 1)
     assert scores.overall.precision == scores.overall.recall == scores.overall.f1 == pytest.approx(2 / 3)
     a, b = (c.counts for c in scores.classes)
@@ -41,18 +41,18 @@ def test_detection_by_hand() -> None:
 
 def test_a_radius_in_micrometres_follows_the_pixel_size_of_each_image() -> None:
     true, pred = spots((1, 5, 5)), spots((1, 5, 9))  # 4 px apart
-    assert detection([true], [pred], [1], radius=2, unit="um", mpp=0.5).overall.tp == 1
-    assert detection([true], [pred], [1], radius=1.9, unit="um", mpp=0.5).overall.tp == 0
-    assert detection([true, true], [pred, pred], [1], radius=2, unit="um", mpp=[0.5, 0.6]).overall.tp == 1
+    assert score_detection([true], [pred], [1], radius=2, unit="um", mpp=0.5).overall.tp == 1
+    assert score_detection([true], [pred], [1], radius=1.9, unit="um", mpp=0.5).overall.tp == 0
+    assert score_detection([true, true], [pred, pred], [1], radius=2, unit="um", mpp=[0.5, 0.6]).overall.tp == 1
 
 
 def test_a_margin_leaves_out_the_border() -> None:
     maps = [spots((1, 1, 5), (1, 10, 10))]
-    assert detection(maps, maps, [1], radius=6, margin=4).overall.tp == 1
+    assert score_detection(maps, maps, [1], radius=6, margin=4).overall.tp == 1
 
 
 def test_nothing_at_all_is_undefined() -> None:
-    scores = detection([spots()], [spots()], [1], radius=6)
+    scores = score_detection([spots()], [spots()], [1], radius=6)
     found = scores.overall
     assert [found.f1, found.precision, found.recall, scores.macro_f1] == [None] * 4
 
@@ -86,12 +86,12 @@ def test_pairs_are_the_best_of_all_possible(a: np.ndarray, b: np.ndarray, radius
 @settings(max_examples=30, deadline=None)
 @given(MAPS, MAPS, st.permutations([1, 2, 3]))
 def test_perfect_symmetric_and_blind_to_ids(a: np.ndarray, b: np.ndarray, ids: list[int]) -> None:
-    assert detection(a, a, [1, 2, 3], radius=2).overall.f1 in (1.0, None)
-    one, other = detection(a, b, [1, 2, 3], radius=2), detection(b, a, [1, 2, 3], radius=2)
+    assert score_detection(a, a, [1, 2, 3], radius=2).overall.f1 in (1.0, None)
+    one, other = score_detection(a, b, [1, 2, 3], radius=2), score_detection(b, a, [1, 2, 3], radius=2)
     assert (one.overall.tp, one.overall.fp, one.overall.fn) == (other.overall.tp, other.overall.fn, other.overall.fp)
     renamed = b.copy()
     renamed[..., 0] = np.array([0, *ids])[b[..., 0]]
-    assert detection(a, renamed, [1, 2, 3], radius=2) == one
+    assert score_detection(a, renamed, [1, 2, 3], radius=2) == one
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_perfect_symmetric_and_blind_to_ids(a: np.ndarray, b: np.ndarray, ids: l
 )
 def test_settings_without_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
-        detection([spots()], [spots()], [1], **options)
+        score_detection([spots()], [spots()], [1], **options)
 
 
 def test_bad_sets_are_refused() -> None:
     nothing: Any = None
     with pytest.raises(InputError, match="not maps of a set"):
-        detection(nothing, [spots()], [1], radius=3)
+        score_detection(nothing, [spots()], [1], radius=3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryostat.core.errors import InputError
-from cryostat.results.segmentation import panoptic, read_instances
+from cryostat.results.segmentation import read_instances, score_panoptic
 
 
 def stacked(ids: Any, classes: Any, dtype: Any = np.int32) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_the_class_is_that_of_most_pixels(pixels: list[int], expected: int) -> N
 
 def test_an_instance_without_a_class_counts_as_binary_only() -> None:
     bare = stacked([[1, 1]], [[0, 0]])
-    scores = panoptic([bare], [bare], [1])
+    scores = score_panoptic([bare], [bare], [1])
     assert scores.bpq == 1
     assert scores.mpq_plus is None
 
@@ -78,19 +78,19 @@ GOOD = stacked([[1, 0]], [[1, 0]])
 )
 def test_bad_maps_are_named(labels: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        panoptic([GOOD], [labels], [1])
+        score_panoptic([GOOD], [labels], [1])
     assert "0" in str(caught.value.where)
 
 
 @pytest.mark.parametrize("maps", [None, 3, "maps", GOOD, {"a": GOOD}])
 def test_bad_sets_are_refused(maps: Any) -> None:
     with pytest.raises(InputError, match="not maps of a set"):
-        panoptic(maps, [GOOD], [1])
+        score_panoptic(maps, [GOOD], [1])
 
 
 def test_sides_of_different_length_are_refused() -> None:
     with pytest.raises(InputError, match="2 true maps, 1 predicted"):
-        panoptic([GOOD, GOOD], [GOOD], [1])
+        score_panoptic([GOOD, GOOD], [GOOD], [1])
 
 
 @pytest.mark.parametrize("margin", [1, -1])

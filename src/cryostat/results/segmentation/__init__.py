@@ -1,14 +1,14 @@
 """Scores of predicted instance maps, each under its own name: PQ and its means, R² of counts, Dice, detection F1."""
 
-from cryostat.results.segmentation.counts import ClassCounts, CountScores, counts
+from cryostat.results.segmentation.counts import ClassCounts, CountScores, score_counts
 from cryostat.results.segmentation.detection import (
     ClassDetection,
     DetectionCounts,
     DetectionScores,
-    detection,
     pair_by_centre,
+    score_detection,
 )
-from cryostat.results.segmentation.dice import ClassDice, DiceScores, PixelCounts, dice
+from cryostat.results.segmentation.dice import ClassDice, DiceScores, PixelCounts, score_dice
 from cryostat.results.segmentation.maps import Instances, Maps, read_instances
 from cryostat.results.segmentation.panoptic import (
     ClassPanoptic,
@@ -16,7 +16,7 @@ from cryostat.results.segmentation.panoptic import (
     PanopticCounts,
     PanopticScores,
     pair_by_iou,
-    panoptic,
+    score_panoptic,
 )
 
 __all__ = [
@@ -34,11 +34,11 @@ __all__ = [
     "PanopticCounts",
     "PanopticScores",
     "PixelCounts",
-    "counts",
-    "detection",
-    "dice",
     "pair_by_centre",
     "pair_by_iou",
-    "panoptic",
     "read_instances",
+    "score_counts",
+    "score_detection",
+    "score_dice",
+    "score_panoptic",
 ]

@@ -64,7 +64,7 @@ class CountScores:
         return mean(c.r2 for c in self.classes)
 
 
-def counts(true: Maps, pred: Maps, classes: Classes, *, margin: int = 0) -> CountScores:
+def score_counts(true: Maps, pred: Maps, classes: Classes, *, margin: int = 0) -> CountScores:
     """Compare the numbers of nuclei per image and class.
 
     Args:

@@ -94,7 +94,7 @@ class DetectionScores:
         return mean(c.counts.f1 for c in self.classes)
 
 
-def detection(
+def score_detection(
     true: Maps,
     pred: Maps,
     classes: Classes,

@@ -80,7 +80,7 @@ class DiceScores:
         return mean(c.dice for c in self.classes)
 
 
-def dice(true: Maps, pred: Maps, classes: Classes) -> DiceScores:
+def score_dice(true: Maps, pred: Maps, classes: Classes) -> DiceScores:
     """Dice of predicted maps; the pixels of an instance have the instance's class.
 
     Args:

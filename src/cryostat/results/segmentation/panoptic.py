@@ -133,7 +133,10 @@ class PanopticScores:
 
     @property
     def mpq_plus(self) -> float | None:
-        """Mean over classes of the PQ of the counts pooled over the set (CoNIC's `mPQ+`)."""
+        """Mean over classes of the PQ of the counts pooled over the set (CoNIC's `mPQ+`).
+
+        A class on neither side is left out; CoNIC's program would count it as 0.
+        """
         return mean(c.counts.pq for c in self.classes)
 
 
@@ -159,7 +162,7 @@ def pair_by_iou(true: Instances, pred: Instances, threshold: float = 0.5) -> Ove
     return Overlaps(rows[kept], columns[kept], iou[kept])
 
 
-def panoptic(true: Maps, pred: Maps, classes: Classes, *, threshold: float = 0.5) -> PanopticScores:
+def score_panoptic(true: Maps, pred: Maps, classes: Classes, *, threshold: float = 0.5) -> PanopticScores:
     """Panoptic quality of predicted maps.
 
     Args:
