@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -294,3 +295,15 @@ class TestSplits:
         with pytest.raises(InputError, match=problem):
             write_split(tmp_path, Split("base", parts), known=PARTS)
         assert not (tmp_path / "splits" / f"{safe_name('base')}.parquet").exists()
+
+
+def test_the_next_import_sweeps_the_draft_of_a_killed_one_but_not_of_one_at_work(folder: Path) -> None:
+    killed, at_work = (folder.parent / f".{folder.name}.importing-{name}" for name in ("killed", "atwork"))
+    for draft in (killed, at_work):
+        (draft / "images").mkdir(parents=True)
+    long_ago = time.time() - 3 * 86_400
+    for path in (killed / "images", killed, at_work):
+        os.utime(path, (long_ago, long_ago))
+    write(folder, field())
+    assert not killed.exists()
+    assert (at_work / "images").exists()

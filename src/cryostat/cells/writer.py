@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +35,10 @@ from cryostat.core.identity import digest, sha256_array
 
 MAX_NAME = 200
 """Longest file name made of a field's id; file systems allow 255 bytes, and drafts add to it."""
+
+
+ABANDONED = 86_400
+"""Seconds after which a draft that nobody wrote to is taken for that of a killed import."""
 
 
 class DatasetWriter:
@@ -69,7 +75,9 @@ class DatasetWriter:
 
     def __enter__(self) -> Self:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self._draft = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}.importing-"))
+        prefix = f".{self.folder.name}.importing-"
+        _sweep(self.folder.parent, prefix)
+        self._draft = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=prefix))
         return self
 
     def __exit__(
@@ -293,3 +301,10 @@ def _cell_rows(field: Field) -> pd.DataFrame:
         }
     )
     return rows.astype({"fov_id": "str"})
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Delete what killed imports left behind."""
+    for draft in folder.glob(f"{glob.escape(prefix)}*"):
+        if time.time() - max(path.stat().st_mtime for path in (draft, *draft.iterdir())) > ABANDONED:
+            shutil.rmtree(draft, ignore_errors=True)
