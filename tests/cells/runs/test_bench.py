@@ -127,3 +127,12 @@ def test_a_patient_in_two_parts_is_refused_unless_the_protocol_allows_it(home: H
     with pytest.raises(SettingError, match="split 'torn' has patients in two parts"):
         Bench(home).run(torn)
     assert Bench(home).run(replace(torn, protocol="paper")).scores()
+
+
+def test_the_record_names_random_weights_and_writes_defaults_out(home: Home, tissue: CellDataset) -> None:
+    given = RunSpec("tissue", "test_vit", "cell-probe", "base", weights="random", head_settings=QUICK["cell-probe"])
+    record = Bench(home).run(given)
+    assert record.settings["encoder"] == "test_vit@random0"
+    assert record.settings["precision"] == "fp32"
+    assert record.settings["mpp"] == 0.5
+    assert "test_vit@random0" in record.run_id

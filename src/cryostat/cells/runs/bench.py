@@ -198,6 +198,9 @@ def _identity(spec: RunSpec, features: Features, split: Split, settings: Any) ->
 
 def _settings(spec: RunSpec, features: Features) -> dict[str, Any]:
     settings = asdict(spec)
+    # As resolved: a timm model without weights says so in its name, and a default is written out.
+    settings["encoder"] = features.encoder.card.name
+    settings["precision"] = features.encoder.precision
     settings["mpp"] = features.protocol.tiling.mpp
     settings["quirks"] = features.protocol.quirks()
     settings["classes"] = {str(c.id): c.name for c in features.dataset.classes}
