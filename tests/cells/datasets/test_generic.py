@@ -187,7 +187,7 @@ HEAD = "fov_id,cell_id,class\n"
     ],
 )
 def test_malformed_folders_are_refused(source: Path, home: Home, spoil: object, message: str) -> None:
-    spoil(source)  # type: ignore[operator]
+    spoil(source)
     with pytest.raises(InputError, match=message):
         import_dataset("generic", source, home, options=options())
     assert not home.datasets.exists() or list(home.datasets.iterdir()) == []

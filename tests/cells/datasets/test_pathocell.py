@@ -250,7 +250,7 @@ def test_without_h5py_the_remedy_is_named(source: Path, home: Home, monkeypatch:
     def without(name: str, *args: object, **kwargs: object) -> object:
         if name == "h5py":
             raise ImportError(name)
-        return genuine(name, *args, **kwargs)  # type: ignore[arg-type]
+        return genuine(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"cryostat\[formats\]"):

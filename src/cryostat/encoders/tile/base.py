@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from cryostat.core.errors import EncoderError
 from cryostat.encoders.card import EncoderCard
+from cryostat.encoders.weights import weights_sha256
 
 
 class TileEncoder(ABC):
@@ -47,12 +47,7 @@ class TileEncoder(ABC):
 
     def weights_hash(self) -> str:
         """Hex SHA-256 of all tensors as they are now; equal before and after a run, if the encoder was frozen."""
-        state = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            array = tensor.detach().cpu().contiguous()
-            state.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
-            state.update(array.reshape(-1).view(torch.uint8).numpy().data)
-        return state.hexdigest()
+        return weights_sha256(self.module)
 
     @abstractmethod
     def _maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
