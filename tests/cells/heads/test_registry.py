@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cryostat.cells.heads import HEADS, head_settings
-from cryostat.cells.heads.registry import CellProbeSettings
+from cryostat.cells.heads.settings import CellProbeSettings
 from cryostat.core.errors import SettingError
 
 

@@ -23,7 +23,20 @@ def test_standard_has_no_quirk_and_paper_names_all_of_its() -> None:
         "tiling.mpp",
         "tiling.overlap",
         "training.background_logit",
+        "training.decays_all",
+        "training.decoders",
+        "training.flat_elastic",
+        "training.focal_mean_over_all",
+        "training.last_of_equals",
+        "training.layers",
+        "training.linear",
+        "training.no_horizontal_shift",
+        "training.rate_rises_again",
+        "training.sampled_background",
+        "training.softmaxed_weights",
         "training.standardise",
+        "training.stops_between_epochs",
+        "training.train_mode_encoder",
     ]
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from cryostat.cells.field import CellClass
-from cryostat.cells.heads.registry import CellProbeSettings
+from cryostat.cells.heads.settings import CellProbeSettings
 from cryostat.cells.training.common import Outputs
 from cryostat.cells.training.probe import FittedProbe, fit_probe
 from cryostat.core.errors import InputError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,6 +15,9 @@ from cryostat.core.identity import differences
 CHOICES = {
     "tiling.kind": ("overlapping", "even-cut"),
     "images.scaling": ("dtype-range", "tile-maximum"),
+    "training.layers": ("spread", "last"),
+    "training.decoders": ("frozen", "unfrozen"),
+    "training.linear": ("pixels", "tiles"),
     "scoring.nuclei": ("whole", "tile"),
     "scoring.truth": ("nucleus-table", "truncated-mean"),
     "scoring.class_set": ("fixed", "floating"),
@@ -50,10 +54,36 @@ class Training:
     Attributes:
         background_logit: Dense heads have an output for background, which no loss ever asks for.
         standardise: Features are centred and scaled by the training part before they reach the head.
+        layers: Which four blocks decoders read: `spread` evenly over the encoder, or the `last` ones.
+        decoders: `frozen`, or `unfrozen`: decoders train the encoder with them unless a run says otherwise.
+        linear: The linear head is fitted on drawn `pixels`, or on augmented `tiles` with the encoder in the loop.
+        softmaxed_weights: Class weights go through a softmax, which leaves them almost equal.
+        focal_mean_over_all: The focal loss is averaged over outputs and background, not over the pixels of nuclei.
+        sampled_background: Background counts as a class when tiles are drawn.
+        no_horizontal_shift: Shifts go up and down only.
+        flat_elastic: The elastic deformation is about one pixel.
+        rate_rises_again: Training longer than the cosine climbs its other side.
+        decays_all: Biases and norms are decayed as well.
+        last_of_equals: Of equal validation scores the later weights are kept.
+        stops_between_epochs: Steps and patience are looked at between epochs only, so that both overshoot.
+        train_mode_encoder: A frozen encoder runs in train mode.
     """
 
     background_logit: bool
     standardise: bool
+    layers: str
+    decoders: str
+    linear: str
+    softmaxed_weights: bool
+    focal_mean_over_all: bool
+    sampled_background: bool
+    no_horizontal_shift: bool
+    flat_elastic: bool
+    rate_rises_again: bool
+    decays_all: bool
+    last_of_equals: bool
+    stops_between_epochs: bool
+    train_mode_encoder: bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +105,11 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named set of rules; two runs compare only under the same one."""
+    """A named set of rules; two runs compare only under the same one.
+
+    Attributes:
+        heads: Settings of heads trained on tiles that differ from the heads' own, by name of the head.
+    """
 
     name: str
     version: int
@@ -85,11 +119,12 @@ class Protocol:
     splits: Splits
     training: Training
     scoring: Scoring
+    heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
     def rules(self) -> dict[str, Any]:
-        """The rules as plain data, for identities and reports."""
+        """The rules as plain data, for identities and reports; the settings of heads stand with each run."""
         rules = asdict(self)
-        del rules["about"]
+        del rules["about"], rules["heads"]
         return rules
 
     def at(self, mpp: float | None) -> Protocol:
@@ -133,4 +168,6 @@ def _parse(facts: dict[str, Any]) -> Protocol:
         if facts[section][key] not in allowed:
             raise SettingError(f"{path} = {facts[section][key]!r}", remedy=f"Use one of {allowed}")
     built = {name: kind(**{f.name: facts[name][f.name] for f in fields(kind)}) for name, kind in sections.items()}
-    return Protocol(name=facts["name"], version=facts["version"], about=facts["about"], **built)
+    return Protocol(
+        name=facts["name"], version=facts["version"], about=facts["about"], heads=facts.get("heads", {}), **built
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryostat.cells.dataset import Split
-from cryostat.cells.heads.registry import CellProbeSettings, LinearSettings
+from cryostat.cells.heads.settings import CellProbeSettings, LinearSettings
 from cryostat.cells.runs.material import Features
 from cryostat.cells.runs.predict import GivenNuclei, predicted, predictions_table, truth
 from cryostat.cells.training.common import Standardiser, TrainingLog

@@ -11,8 +11,14 @@ from typing import Any
 
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.heads import head_card
+from cryostat.cells.protocols import load_protocol
+from cryostat.cells.runs.modes import Mode, resolve_mode
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import read_toml
+
+
+NO_ENCODER = "none"
+"""What stands for the encoder of a head that brings its own network."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class RunSpec:
         weights: Local weights of the encoder, or None for what its card says.
         precision: Arithmetic of the encoder, or None for its card's.
         head_settings: Settings of the head that differ from its defaults.
+        mode: How it is trained (see `cells.runs.modes`), or None for what the protocol does with that head.
     """
 
     dataset: str
@@ -44,18 +51,24 @@ class RunSpec:
     weights: str | None = None
     precision: str | None = None
     head_settings: Mapping[str, Any] = field(default_factory=dict)
+    mode: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
             raise SettingError(
                 f"fraction {self.fraction} is not between 0 and 1", remedy="Give 1.0 for all training data"
             )
-        head_card(self.head)
+        self.resolved_mode()
+
+    def resolved_mode(self) -> Mode:
+        """How it is trained."""
+        return resolve_mode(self.mode, head_card(self.head), load_protocol(self.protocol))
 
     def label(self) -> str:
         """Short text for progress and messages."""
         share = "" if self.fraction == 1 else f" {self.fraction:.0%}"
-        return f"{self.dataset}/{self.split}{share} · {self.encoder} · {self.head} · seed {self.seed}"
+        mode = f" · {self.mode}" if self.mode else ""
+        return f"{self.dataset}/{self.split}{share} · {self.encoder} · {self.head}{mode} · seed {self.seed}"
 
 
 def expand_split(dataset: CellDataset, name: str) -> list[str]:
@@ -84,6 +97,7 @@ class Study:
         base: What all runs share (protocol, mpp).
         encoder_options: Encoder name to `weights` and `precision`.
         head_options: Head name to settings.
+        modes: Ways of training; None stands for the protocol's way with each head.
     """
 
     name: str
@@ -96,21 +110,32 @@ class Study:
     base: Mapping[str, Any] = field(default_factory=dict)
     encoder_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     head_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    modes: Sequence[str | None] = (None,)
 
     def specs(self, datasets: Mapping[str, CellDataset]) -> list[RunSpec]:
-        """All runs, those that share an encoder pass together."""
+        """All runs, those that share an encoder pass together; heads without an encoder run once a dataset."""
         made = []
-        for data, encoder in itertools.product(self.datasets, self.encoders):
+        for data, (encoder, heads) in itertools.product(self.datasets, self._on_encoders()):
             splits = [s for family in self.splits for s in expand_split(datasets[data], family)]
-            for head, split, fraction, seed in itertools.product(self.heads, splits, self.fractions, self.seeds):
-                spec = RunSpec(data, encoder, head, split, float(fraction), int(seed), **self.base)
+            modes = self.modes if encoder != NO_ENCODER else (None,)
+            for split, mode, fraction, seed, head in itertools.product(
+                splits, modes, self.fractions, self.seeds, heads
+            ):
+                spec = RunSpec(data, encoder, head, split, float(fraction), int(seed), **self.base, mode=mode)
                 spec = replace(spec, **self.encoder_options.get(encoder, {}))
                 made.append(replace(spec, head_settings=self.head_options.get(head, {})))
         return made
 
+    def _on_encoders(self) -> list[tuple[str, list[str]]]:
+        """Each encoder with the heads that stand on it, and last the heads that stand on none."""
+        alone = [head for head in self.heads if head_card(head).reads == "pixels"]
+        others = [head for head in self.heads if head not in alone]
+        pairs = [(encoder, others) for encoder in self.encoders if encoder != NO_ENCODER and others]
+        return pairs + ([(NO_ENCODER, alone)] if alone else [])
+
 
 _STUDY_KEYS = {
-    "study": {"name", "protocol", "seeds", "mpp"},
+    "study": {"name", "about", "protocol", "seeds", "mpp", "modes"},
     "cells": {"datasets", "splits", "encoders", "heads", "fractions"},
     "encoders": None,
     "heads": None,
@@ -131,13 +156,14 @@ def read_study(path: Path) -> Study:
             name=str(study["name"]),
             datasets=_list(cells, "datasets", path),
             splits=_list(cells, "splits", path),
-            encoders=_list(cells, "encoders", path),
+            encoders=_list(cells, "encoders", path, [NO_ENCODER]),
             heads=_list(cells, "heads", path),
             fractions=_list(cells, "fractions", path, [1.0]),
             seeds=_list(study, "seeds", path, [0]),
             base={key: study[key] for key in ("protocol", "mpp") if key in study},
             encoder_options=given.get("encoders", {}),
             head_options=given.get("heads", {}),
+            modes=_list(study, "modes", path, [None]),
         )
     except KeyError as error:
         raise InputError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cryostat.cells.heads.registry import ClassifierSettings
+from cryostat.cells.heads.settings import ClassifierSettings
 from cryostat.cells.training.common import BestKeeper, TrainingLog, adamw, class_weights, one_thread, seeded
 
 

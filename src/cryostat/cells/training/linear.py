@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryostat.cells.heads.linear import LinearHead
-from cryostat.cells.heads.registry import LinearSettings
+from cryostat.cells.heads.settings import LinearSettings
 from cryostat.cells.tiling import CellTiles
 from cryostat.cells.training.classifier import fit_classifier
 from cryostat.cells.training.common import IGNORED, Outputs, Standardiser, TrainingLog

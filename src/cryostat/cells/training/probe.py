@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cryostat.cells.heads.probe import CellProbe
-from cryostat.cells.heads.registry import CellProbeSettings
+from cryostat.cells.heads.settings import CellProbeSettings
 from cryostat.cells.training.classifier import fit_classifier
 from cryostat.cells.training.common import IGNORED, Outputs, Standardiser, TrainingLog
 from cryostat.core.errors import InputError
