@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -15,8 +15,14 @@ from cryostat.core.home import Home
 from cryostat.results.predictions import read_predictions
 from cryostat.results.scores import Scores
 
+if TYPE_CHECKING:
+    from cryostat.results.segmentation.report import SegmentationScores
+
 RECORD, PREDICTIONS, SCORES = "run.json", "predictions.parquet", "scores.json"
 """Files of a run folder; the record is written last, so a folder without one is unfinished."""
+
+SEGMENTATION = "segmentation.json"
+"""A further file, of runs that segment nuclei by themselves."""
 
 _TEXTS = ("run_id", "benchmark", "created")
 _MAPPINGS = ("identity", "settings", "training", "phases", "environment")
@@ -102,6 +108,20 @@ class RunRecord:
         """
         path = self._home() / SCORES
         return Scores.from_dict(read_json(path), path)
+
+    def segmentation(self) -> SegmentationScores | None:
+        """The scores of the instance maps that the run predicted; None where it predicted none.
+
+        Raises:
+            SettingError: The record does not stand in a folder yet.
+            InputError: The scores are damaged.
+        """
+        path = self._home() / SEGMENTATION
+        if not path.exists():
+            return None
+        from cryostat.results.segmentation.report import SegmentationScores  # brings scipy, which few runs need
+
+        return SegmentationScores.from_dict(read_json(path), path)
 
     def predictions(self) -> pd.DataFrame:
         """The predictions table of the run.

@@ -18,12 +18,22 @@ from cryostat.results.segmentation.panoptic import (
     pair_by_iou,
     score_panoptic,
 )
+from cryostat.results.segmentation.report import (
+    METRICS,
+    ClassSegmentation,
+    SegmentationScores,
+    SegmentationSettings,
+    score_segmentation,
+    together,
+)
 
 __all__ = [
+    "METRICS",
     "ClassCounts",
     "ClassDetection",
     "ClassDice",
     "ClassPanoptic",
+    "ClassSegmentation",
     "CountScores",
     "DetectionCounts",
     "DetectionScores",
@@ -34,6 +44,8 @@ __all__ = [
     "PanopticCounts",
     "PanopticScores",
     "PixelCounts",
+    "SegmentationScores",
+    "SegmentationSettings",
     "pair_by_centre",
     "pair_by_iou",
     "read_instances",
@@ -41,4 +53,6 @@ __all__ = [
     "score_detection",
     "score_dice",
     "score_panoptic",
+    "score_segmentation",
+    "together",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from cryostat.core.errors import SettingError
 from cryostat.results.scores import Classes, class_names
-from cryostat.results.segmentation.maps import Maps, check_sets, read_pairs
+from cryostat.results.segmentation.maps import Instances, Maps, check_sets, read_pairs
 from cryostat.results.segmentation.ratios import mean, ratio
 
 CentrePairs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -121,15 +121,31 @@ def score_detection(
     """
     names = class_names(classes)
     check_sets(true, pred)
-    radii = _radii(radius, unit, mpp, len(true))
-    overall, by_class = DetectionCounts(), dict.fromkeys(names, DetectionCounts())
+    radii = match_radii(radius, unit, mpp, len(true))
+    pooled = dict.fromkeys([0, *names], DetectionCounts())
     for (t, p), reach in zip(read_pairs(true, pred, names, margin=margin), radii, strict=True):
-        true_centres, pred_centres = t.centres, p.centres
-        overall += _detected(true_centres, pred_centres, reach)
-        for c in by_class:
-            by_class[c] += _detected(true_centres[t.classes == c], pred_centres[p.classes == c], reach)
-    rows = tuple(ClassDetection(c, names[c], found) for c, found in by_class.items())
-    return DetectionScores(float(radius), unit, margin, overall, rows)
+        for c, found in image_detection(t, p, names, reach).items():
+            pooled[c] += found
+    rows = tuple(ClassDetection(c, name, pooled[c]) for c, name in names.items())
+    return DetectionScores(float(radius), unit, margin, pooled[0], rows)
+
+
+def image_detection(
+    true: Instances, pred: Instances, classes: Iterable[int], radius: float
+) -> dict[int, DetectionCounts]:
+    """What was found in an image: of each class, and under 0 whatever the classes.
+
+    Args:
+        true: Instances of the image.
+        pred: Predicted instances of it.
+        classes: Class ids, without 0.
+        radius: Longest distance of a pair's centres, in px.
+    """
+    true_centres, pred_centres = true.centres, pred.centres
+    found = {0: _detected(true_centres, pred_centres, radius)}
+    for c in classes:
+        found[c] = _detected(true_centres[true.classes == c], pred_centres[pred.classes == c], radius)
+    return found
 
 
 def pair_by_centre(true: NDArray[np.float64], pred: NDArray[np.float64], radius: float) -> CentrePairs:
@@ -185,7 +201,12 @@ def _detected(true: NDArray[np.float64], pred: NDArray[np.float64], radius: floa
     return DetectionCounts(tp, len(pred) - tp, len(true) - tp)
 
 
-def _radii(radius: float, unit: str, mpp: float | Sequence[float] | None, n: int) -> list[float]:
+def match_radii(radius: float, unit: str, mpp: float | Sequence[float] | None, n: int) -> list[float]:
+    """The radius in px for each of n images.
+
+    Raises:
+        SettingError: The radius, unit or mpp make no sense.
+    """
     if not (math.isfinite(radius) and radius > 0):
         raise SettingError(f"radius {radius}", remedy="Choose a radius above 0")
     if unit == "px":
@@ -194,10 +215,15 @@ def _radii(radius: float, unit: str, mpp: float | Sequence[float] | None, n: int
         raise SettingError(f"unit {unit!r} of the radius", remedy="Choose 'px' or 'um'")
     if mpp is None:
         raise SettingError("a radius in µm without a pixel size", remedy="Give mpp, or the radius in px")
-    return [radius / size for size in _pixel_sizes(mpp, n)]
+    return [radius / size for size in pixel_sizes(mpp, n)]
 
 
-def _pixel_sizes(mpp: float | Sequence[float], n: int) -> list[float]:
+def pixel_sizes(mpp: float | Sequence[float], n: int) -> list[float]:
+    """µm per pixel of each of n images, from one number or n.
+
+    Raises:
+        SettingError: They make no sense.
+    """
     try:
         sizes = np.asarray(mpp, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -93,12 +93,12 @@ def score_dice(true: Maps, pred: Maps, classes: Classes) -> DiceScores:
     """
     names = class_names(classes)
     size = max(names, default=0) + 1
-    tables = [_pixels(t, p, size) for t, p in read_pairs(true, pred, names)]
+    tables = [class_pixels(t, p, size) for t, p in read_pairs(true, pred, names)]
     return DiceScores(_of_class(0, "nuclei", tables), tuple(_of_class(c, name, tables) for c, name in names.items()))
 
 
-def _pixels(true: Instances, pred: Instances, size: int) -> NDArray[np.int64]:
-    """(size, 3) true, predicted and shared pixels of each class; row 0 is that of all instances."""
+def class_pixels(true: Instances, pred: Instances, size: int) -> NDArray[np.int64]:
+    """(size, 3) true, predicted and shared pixels of the classes below `size`; row 0 is that of all instances."""
     t, p = true.semantic.ravel(), pred.semantic.ravel()
     table = np.stack([np.bincount(pixels, minlength=size) for pixels in (t, p, t[t == p])], axis=1)
     inside = [true.index > 0, pred.index > 0]
