@@ -10,6 +10,7 @@ EXTRAS = {
     "lmdb": "formats",
     "openpyxl": "formats",
     "safetensors": "encoders",
+    "segmentation_models_pytorch": "encoders",
     "timm": "encoders",
     "torch": "encoders",
     "torchvision": "encoders",
