@@ -135,8 +135,13 @@ def _some(what: str, names: list[str]) -> str:
 
 def weights_sha256(module: nn.Module) -> str:
     """Hex SHA-256 over the names, types, shapes and bytes of a module's parameters and buffers, names ascending."""
+    return tensors_sha256(module.state_dict())
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """`weights_sha256` of tensors by name."""
     state = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         plain = tensor.detach().cpu().contiguous()
         state.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
         state.update(plain.reshape(-1).view(torch.uint8).numpy().data)

@@ -62,7 +62,12 @@ class TileEncoder(ABC):
     @final
     @torch.no_grad()
     def encode(self, images: Tensor, layers: Sequence[str] = ("final",)) -> dict[str, Tensor]:
-        """Patch-token maps of a batch.
+        """Patch-token maps of a batch, without gradients; otherwise as `encode_with_gradients`."""
+        return self.encode_with_gradients(images, layers)
+
+    @final
+    def encode_with_gradients(self, images: Tensor, layers: Sequence[str] = ("final",)) -> dict[str, Tensor]:
+        """Patch-token maps of a batch, through which gradients reach the parameters of an encoder that is tuned.
 
         Args:
             images: (N, 3, S, S) float in 0 to 1, S a multiple of the patch size.
@@ -78,7 +83,9 @@ class TileEncoder(ABC):
         mean = torch.tensor(self.card.mean, device=self.device).view(1, 3, 1, 1)
         std = torch.tensor(self.card.std, device=self.device).view(1, 3, 1, 1)
         normalised = (images.to(self.device, torch.float32) - mean) / std
-        with torch.autocast(self.device.type, dtype=_DTYPES.get(self.precision), enabled=self.precision != "fp32"):
+        half = self.precision != "fp32"
+        # Uncached: weights that a pass without gradients had cast would cut the gradients of a later pass.
+        with torch.autocast(self.device.type, _DTYPES.get(self.precision), enabled=half, cache_enabled=False):
             maps = self._maps(normalised, layers)
         return {layer: self._checked(maps[layer], images.shape[-1]).float() for layer in layers}
 
