@@ -17,6 +17,7 @@ COMMANDS = {
     "features": ("cryostat.cli.features", "Extract, list and verify stored features."),
     "run": ("cryostat.cli.run", "Train and score heads on frozen encoders: one run, or a whole study."),
     "score": ("cryostat.cli.score", "Score predictions that were made elsewhere."),
+    "segmentation": ("cryostat.cli.segmentation", "Score predicted instance maps: PQ, mPQ+, R², detection F1, Dice."),
     "results": ("cryostat.cli.results", "List and compare finished runs."),
     "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
 }

@@ -8,6 +8,8 @@ import os
 import tempfile
 import tokenize
 import tomllib
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +71,26 @@ _NPY_DAMAGE = (
     tokenize.TokenError,
 )
 """What numpy raises on a damaged header or too few bytes."""
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an `.npz` archive by name, with pickling off.
+
+    Raises:
+        InputError: The file is missing, no archive, truncated, locked, or holds something else than arrays.
+    """
+    require_file(path)
+    with path.open("rb") as stream:
+        if stream.read(2) != b"PK":
+            raise InputError("is not an npz archive", where=path, remedy="Save it with numpy.savez_compressed")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (*_NPY_DAMAGE, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise _npy_error(path, error) from error
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise InputError("is not an archive of arrays", where=path, remedy="Save it with numpy.savez_compressed")
+    return arrays
 
 
 def _npy_error(path: Path, error: Exception) -> InputError:

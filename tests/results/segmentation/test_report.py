@@ -150,8 +150,16 @@ def test_lazy_maps_are_read_once() -> None:
 
 @pytest.mark.parametrize(
     "radius",
-    [{}, {"match_px": 1, "match_um": 1}, {"match_px": 0}, {"match_px": math.nan}, {"match_um": 3}]
-    + [{"match_um": 3, "mpp": 0}, {"match_um": 3, "mpp": [0.5, 0.5]}, {"match_px": 2, "iou_threshold": 0.4}],
+    [
+        {},
+        {"match_px": 1, "match_um": 1},
+        {"match_px": 0},
+        {"match_px": math.nan},
+        {"match_um": 3},
+        {"match_um": 3, "mpp": 0},
+        {"match_um": 3, "mpp": [0.5, 0.5]},
+        {"match_px": 2, "iou_threshold": 0.4},
+    ],
 )
 def test_settings_that_make_no_sense(radius: dict[str, Any]) -> None:
     with pytest.raises(SettingError):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cryostat.cells.dataset import GROUP, PARTS, CellDataset, Split
 from cryostat.cells.scoring.cell_tables import read_cell_table
+from cryostat.cells.scoring.field_files import files_of
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import write_json
 from cryostat.core.identity import digest, sha256_file
@@ -171,7 +172,7 @@ def _kind(dataset: CellDataset, asked: External) -> str:
         return asked.kind
     if not asked.path.is_dir():
         return "cells"
-    from cryostat.cells.scoring.map_folders import LABEL_MAPS, files_of, holds_probabilities
+    from cryostat.cells.scoring.map_folders import LABEL_MAPS, holds_probabilities
 
     first = next(iter(files_of(asked.path, dataset, LABEL_MAPS).values()))
     return "probabilities" if holds_probabilities(first) else "labels"

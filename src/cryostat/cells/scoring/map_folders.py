@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryostat.cells.dataset import CellDataset
-from cryostat.cells.datasets.folders import by_stem, read_label_map
+from cryostat.cells.datasets.folders import read_label_map
 from cryostat.cells.field import check_labels
-from cryostat.cells.scoring.names import FieldNames
+from cryostat.cells.scoring.field_files import files_of
 from cryostat.cells.scoring.nuclei import NucleusIndex, index_nuclei
 from cryostat.cells.scoring.winners import most_probable
 from cryostat.core.errors import InputError
@@ -28,31 +28,6 @@ LABEL_MAPS = frozenset({".npy", ".png", ".tif", ".tiff"})
 
 PROBABILITY_MAPS = frozenset({".npy"})
 """Endings of probability maps."""
-
-
-def files_of(folder: Path, dataset: CellDataset, endings: frozenset[str]) -> dict[str, Path]:
-    """Field of view to its file; files that bear no field's name are passed over.
-
-    Raises:
-        InputError: No file bears the name of a field, or two bear that of one.
-    """
-    fields, found = FieldNames(map(str, dataset.fovs.index)), dict[str, Path]()
-    stems = by_stem(folder, endings)
-    for stem, path in stems.items():
-        fov = fields.find(stem)
-        if fov is not None and found.setdefault(fov, path) != path:
-            raise InputError(
-                f"holds both {found[fov].name} and {path.name} for {fov!r}",
-                where=folder,
-                remedy="Keep one file a field",
-            )
-    if not found:
-        raise InputError(
-            f"holds no file named after a field of {dataset.name!r} (first file: {next(iter(stems.values())).name})",
-            where=folder,
-            remedy=f"Name the files after the fields, for example {dataset.fovs.index[0]}.npy",
-        )
-    return found
 
 
 def holds_probabilities(path: Path) -> bool:
