@@ -8,17 +8,9 @@ import pytest
 from PIL import Image
 
 from cryostat.cells.dataset import CellDataset, Split
+from cryostat.cells.drawing import densest_window
 from cryostat.cells.field import CellClass, DatasetFacts, field_from_table
-from cryostat.cells.show import (
-    _class_counts,
-    _columns,
-    _evenly,
-    _share,
-    _window,
-    class_colors,
-    contact_sheet,
-    for_display,
-)
+from cryostat.cells.show import _class_counts, _columns, _evenly, _share, contact_sheet
 from cryostat.cells.writer import DatasetWriter
 from cryostat.core.errors import SettingError
 
@@ -89,11 +81,11 @@ def test_pages_are_about_square_and_choices_evenly_spaced():
 
 
 def test_a_crop_lies_where_nuclei_are_densest(dataset):
-    window = _window(dataset, "a", 50.0)
+    window = densest_window(dataset, "a", 50.0)
     assert (window.y1 - window.y0, window.x1 - window.x0) == (100, 100)
     assert _class_counts(dataset, "a", window) == {1: 2}
-    assert _class_counts(dataset, "a", _window(dataset, "a", None)) == {1: 2, 2: 1}
-    whole = _window(dataset, "a", 1e6)
+    assert _class_counts(dataset, "a", densest_window(dataset, "a", None)) == {1: 2, 2: 1}
+    whole = densest_window(dataset, "a", 1e6)
     assert (whole.y0, whole.x0, whole.y1, whole.x1) == (0, 0, 200, 200)
 
 
@@ -101,29 +93,6 @@ def test_a_part_of_a_split_can_be_shown(dataset, tmp_path):
     split = Split("s", {"a": "train", "b": "valid", "c": "test", "d": "test"})
     page = Image.open(contact_sheet(dataset, tmp_path / "a.png", split=split, part="test", size=300, columns=5))
     assert page.width == 2 * 36 + 2 * 300 + 22
-
-
-def test_eight_bits_are_shown_as_they_are_and_sixteen_stretched():
-    eight = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    assert (for_display(eight) == eight).all()
-    ramp = np.linspace(300, 40_000, 200).astype(np.uint16)
-    sixteen = np.stack([ramp, ramp // 2, ramp // 4], -1)[None].repeat(8, 0)
-    shown = for_display(sixteen)
-    assert shown.dtype == np.uint8
-    assert (shown[0, -1] == 255).all()
-    assert shown[0, 0].max() <= 3
-    assert np.ptp(shown[0, 100].astype(int)) <= 6
-
-
-def test_a_flat_sixteen_bit_image_is_shown_without_a_warning():
-    assert for_display(np.full((8, 8, 3), 900, np.uint16)).max() == 0
-
-
-def test_classes_without_a_colour_get_one(dataset):
-    colors = class_colors(dataset)
-    assert colors[1] == "#ff0000"
-    assert colors[3].startswith("#")
-    assert len(set(colors.values())) == 4
 
 
 def test_shares_are_rounded_but_never_to_nothing():
