@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryostat.cli.picture import command as picture
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from cryostat.cli.result_views import View
     from cryostat.core.home import Home
     from cryostat.results.records import BrokenRun, RunRecord
     from cryostat.results.scores import Scores
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
 @click.option("--head", multiple=True, help="Only this head.")
 @click.option("--split", multiple=True, help="Only this split, or family of folds (5fold).")
 @click.option("--protocol", multiple=True, help="Only this protocol.")
-@click.option("--per-class", is_flag=True, help="Add the F1 of each class.")
+@click.option(
+    "--segmentation", is_flag=True, help="Runs that segment nuclei by themselves: PQ, R², detection F1, Dice."
+)
+@click.option("--per-class", is_flag=True, help="Add the F1 of each class (PQ with --segmentation).")
 @click.option("--csv", type=click.Path(path_type=Path), help="Also write the table to this CSV file.")
 @click.option("--json", type=click.Path(path_type=Path), help="Also write the table to this JSON file.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write the table to this Markdown file.")
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 def command(
     context: click.Context,
     /,
+    segmentation: bool,
     per_class: bool,
     csv: Path | None,
     json: Path | None,
@@ -41,54 +48,45 @@ def command(
 ) -> None:
     """List and compare finished runs: mean ± sd over seeds, folds pooled, best first."""
     if context.invoked_subcommand is None:
-        _list(context.obj, filters, per_class, {"csv": csv, "json": json, "markdown": markdown})
+        from cryostat.cli import result_views
+
+        view = result_views.segmentation() if segmentation else result_views.given_nuclei()
+        _list(context.obj, filters, view, per_class, {"csv": csv, "json": json, "markdown": markdown})
 
 
 def _list(
-    home: Home, filters: Mapping[str, tuple[str, ...]], per_class: bool, files: Mapping[str, Path | None]
+    home: Home, filters: Mapping[str, tuple[str, ...]], view: View, per_class: bool, files: Mapping[str, Path | None]
 ) -> None:
-    from cryostat.results.export import WRITERS
     from cryostat.results.records import find_runs
-    from cryostat.results.tables import summarise
 
     found = find_runs(home, **{name: values or None for name, values in filters.items()})
-    frame, unreadable = summarise(found.records)
+    frame, unreadable = view.summarise(found.records)
     from cryostat.cli.tables import wide_console
 
     console = wide_console()
     if frame.empty:
         console.print(f"No finished run in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}.")
-        console.print("Make one with: cryostat run cells --dataset … --encoder … --head … --split …", markup=False)
-    for labels, rows in frame.groupby(["dataset", "split", "protocol", "fraction"], sort=False, dropna=False):
-        console.print(*_block(labels, rows, per_class, console.width), sep="\n")
+        console.print(view.hint, markup=False)
+    for labels, rows in frame.groupby([*view.blocks], sort=False, dropna=False):
+        console.print(*_block(labels, rows, view, per_class, console.width), sep="\n")
     _remarks(console, frame, (*found.broken, *unreadable))
     for form, path in files.items():
         if path is not None:
-            WRITERS[form](path, frame)
+            view.writers[form](path, frame)
             console.print(f"Written: [cyan]{path}[/]")
 
 
-def _block(labels: tuple[Any, ...], rows: pd.DataFrame, per_class: bool, width: int) -> Iterator[Table]:
+def _block(labels: tuple[Any, ...], rows: pd.DataFrame, view: View, per_class: bool, width: int) -> Iterator[Table]:
     """The runs that compare with each other: one dataset, split, protocol and share of the training data."""
     from cryostat.results.export import spread
-    from cryostat.results.tables import CLASS_F1
 
-    yield _side_by_side(
-        _title(labels),
-        rows,
-        {
-            "seeds": lambda row: str(row["seeds"]),
-            "macro F1": lambda row: spread(row["macro_f1"], row["macro_f1_sd"]),
-            "accuracy": lambda row: spread(row["accuracy"], row["accuracy_sd"]),
-            "cells": lambda row: f"{row['cells']:,}",
-        },
-    )
-    classes = [c for c in rows.columns if per_class and c.startswith(CLASS_F1) and rows[c].notna().any()]
+    yield _side_by_side(_title(labels), rows, view.figures)
+    classes = [c for c in rows.columns if per_class and c.startswith(view.by_class) and rows[c].notna().any()]
     fitting = max(2, (width - 50) // 9)
     for start in range(0, len(classes), fitting):
         some = classes[start : start + fitting]
-        figures = {c.removeprefix(CLASS_F1): lambda row, c=c: spread(row[c]) for c in some}
-        yield _side_by_side("F1 by class", rows, figures)
+        figures = {c.removeprefix(view.by_class): lambda row, c=c: spread(row[c]) for c in some}
+        yield _side_by_side(f"{view.by_class.strip().upper()} by class", rows, figures)
 
 
 def _side_by_side(title: Text | str, rows: pd.DataFrame, figures: Mapping[str, Callable[[Any], str]]) -> Table:
@@ -113,10 +111,12 @@ def _side_by_side(title: Text | str, rows: pd.DataFrame, figures: Mapping[str, C
 def _title(labels: tuple[Any, ...]) -> Text:
     from rich.text import Text
 
-    dataset, split, protocol, fraction = labels
+    dataset, split, protocol, fraction, *match = labels
     title = Text.assemble((str(dataset), "bold"), f" · {split} · {protocol}", style="default")
     if isinstance(fraction, float | int) and fraction < 1:
         title.append(f" · {100 * fraction:.3g} % of the training fields")
+    for radius in match:
+        title.append(f" · centres within {radius}")
     return title
 
 
@@ -137,7 +137,8 @@ def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun])
 def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
     record = _find(home, run_id)
-    scores = record.scores()
+    scores, segmentation = record.scores(), record.segmentation()
+    from cryostat.cli.segmentation_tables import print_segmentation
     from cryostat.cli.tables import wide_console
 
     console = wide_console()
@@ -145,6 +146,8 @@ def show(home: Home, run_id: str) -> None:
     console.print(_facts(record))
     print_scores(console, scores)
     console.print(_confusion(scores))
+    if segmentation is not None:
+        print_segmentation(console, segmentation)
     for failure in record.failures:
         console.print("failed: " + ", ".join(f"{key} {value}" for key, value in failure.items()), markup=False)
     console.print(f"Folder: [cyan]{record.folder}[/]")
