@@ -239,3 +239,6 @@ def _confusion(scores: Scores) -> Table:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+command.add_command(picture)
