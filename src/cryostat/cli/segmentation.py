@@ -52,11 +52,12 @@ def command(
 ) -> None:
     """Score predicted nuclei, found and outlined by a model of its own, against a part of a dataset's split.
 
-    The folder holds one file a field: FOV.npy, .npz, .png or .tif with an instance id a pixel (0 background), and the
-    class of each instance in FOV.csv (cell_id, class) or in one classes.csv (fov_id, cell_id, class); or FOV.npy or .npz
-    of shape (height, width, 2) with instance and class ids, as CoNIC has them. Classes are names or ids.
+    The folder holds one file a field: FOV.npy, .npz, .png or .tif with an instance id a pixel (0 background), and
+    the class of each instance in FOV.csv (cell_id, class) or in one classes.csv (fov_id, cell_id, class); or
+    FOV.npy or .npz of shape (height, width, 2) with instance and class ids, as CoNIC has them. Classes are names or
+    ids.
 
-    Other than `cryostat score`, which asks for the class of given nuclei, this asks where the nuclei are too.
+    `cryostat score` asks for the class of given nuclei; this asks where the nuclei are too.
     """
     from cryostat.cells.dataset import load_dataset
     from cryostat.cells.scoring.instance_maps import score_instance_maps
@@ -91,7 +92,7 @@ def _remarks(console: Console, scored: ScoredMaps) -> None:
         console.print(f"[yellow]{len(scored.missing)} fields have no map[/]: all their nuclei count as missed.")
     if scored.unlabelled:
         console.print(
-            f"{scored.unlabelled:,} true nuclei have no class: they count whatever the class, and a prediction there is "
-            "false for its class.",
+            f"{scored.unlabelled:,} true nuclei have no class: they count where classes do not matter, and what is "
+            "predicted there is false for its class.",
             highlight=False,
         )

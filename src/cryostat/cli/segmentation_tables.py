@@ -15,10 +15,8 @@ def print_segmentation(console: Console, scores: SegmentationScores) -> None:
     """Print each metric with what it is, and a row a class."""
     console.print(_metrics(scores))
     console.print(_classes(scores))
-    console.print(
-        f"{scores.fields:,} fields · centres within {scores.settings.about} · IoU above {scores.settings.iou_threshold:g}",
-        highlight=False,
-    )
+    rule = f"centres within {scores.settings.about} · IoU above {scores.settings.iou_threshold:g}"
+    console.print(f"{scores.fields:,} fields · {rule}", highlight=False)
 
 
 def _metrics(scores: SegmentationScores) -> Table:

@@ -15,7 +15,7 @@ from cryostat.results.tables import CLASS_F1, LABELS
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """A summary as CSV; run ids are separated by spaces, what is undefined is empty."""
-    _write_text(path, frame.assign(runs=frame["runs"].map(" ".join)).to_csv(index=False))
+    write_text(path, frame.assign(runs=frame["runs"].map(" ".join)).to_csv(index=False))
 
 
 def write_records(path: Path, frame: pd.DataFrame) -> None:
@@ -32,10 +32,10 @@ def write_markdown(path: Path, frame: pd.DataFrame) -> None:
         ["---"] * 4 + ["---", "---:", "---", "---", "---:", "---:", "---:", "---:"] + ["---:"] * len(classes),
     ]
     for row in frame.to_dict("records"):
-        shown = [_text(row[name]) for name in (*LABELS, "variant", "folds", "seeds")]
+        shown = [cell_text(row[name]) for name in (*LABELS, "variant", "folds", "seeds")]
         figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
-        lines.append([*shown, *figures, _text(row["cells"]), *(spread(row[name]) for name in classes)])
-    _write_text(path, "".join(f"| {' | '.join(line)} |\n" for line in lines))
+        lines.append([*shown, *figures, cell_text(row["cells"]), *(spread(row[name]) for name in classes)])
+    write_text(path, "".join(f"| {' | '.join(line)} |\n" for line in lines))
 
 
 WRITERS: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
@@ -53,7 +53,8 @@ def spread(mean: float, sd: float = math.nan, digits: int = 3) -> str:
     return f"{mean:.{digits}f}" if math.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically."""
     with atomic_write(path) as stream:
         stream.write(text.encode())
 
@@ -62,7 +63,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A value as it stands in a Markdown table; a dash for what is undefined."""
     plain = _plain(value)
     text = "–" if plain is None else f"{plain:g}" if isinstance(plain, float) else str(plain)
     return text.replace("|", "\\|")
