@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import Generator, Tensor
 
-from cryostat.cells.augmentation import NONE, PUBLISHED, STANDARD, Augmentations, augment
+from cryostat.cells.augmentation import NONE, PUBLISHED, STANDARD, Augmentations, augment, augment_each
+from cryostat.cells.augmentation.geometry import elastic_displacement
+from cryostat.cells.augmentation.settings import Elastic
 from cryostat.core.errors import SettingError
 
 SIDE = 32
@@ -164,6 +170,71 @@ def test_several_masks_move_as_one() -> None:
     _, double = run(images, torch.stack([masks, masks], 1), STANDARD)
     assert torch.equal(double[:, 0], single)
     assert torch.equal(double[:, 1], single)
+
+
+def own(numbers: list[int]) -> list[Generator]:
+    return [Generator().manual_seed(1000 + number) for number in numbers]
+
+
+@hypothesis_settings(deadline=None, max_examples=15)
+@given(st.permutations(range(6)), st.integers(1, 6), st.sampled_from([15, 32, 50]))
+def test_an_image_does_not_notice_its_companions(order: list[int], count: int, side: int) -> None:
+    images, masks = batch(6, side)
+    out, labels = augment_each(images, masks, STANDARD, own(list(range(6))))
+    company = order[:count]
+    some, some_labels = augment_each(images[company], masks[company], STANDARD, own(company))
+    assert torch.equal(some, out[company])
+    assert torch.equal(some_labels, labels[company])
+
+
+def test_one_generator_for_all_is_one_for_each_seeded_by_it() -> None:
+    images, masks = batch()
+    seeds = torch.randint(2**62, (4,), generator=Generator().manual_seed(3)).tolist()
+    out, labels = augment_each(images, masks, STANDARD, [Generator().manual_seed(s) for s in seeds])
+    assert torch.equal(out, run(images, masks, STANDARD, 3)[0])
+    assert torch.equal(labels, run(images, masks, STANDARD, 3)[1])
+
+
+def test_as_much_chance_is_used_whatever_the_settings() -> None:
+    used = []
+    for settings in (NONE, STANDARD, replace(STANDARD, elastic=0)):
+        chance = own([0])
+        augment_each(*batch(1), settings, chance)
+        used.append(chance[0].get_state())
+    assert torch.equal(used[0], used[1])
+    assert torch.equal(used[0], used[2])
+
+
+def test_the_chances_come_true_at_their_rates() -> None:
+    """Of 400 images half are flipped either way: 200 ± 4 standard deviations of 10."""
+    images = torch.arange(2.0).expand(400, 3, 2, 2)
+    masks = torch.zeros(400, 2, 2, dtype=torch.uint8)
+    out, _ = augment_each(images, masks, replace(NONE, flip_horizontal=0.5), own(list(range(400))))
+    assert abs(int((out[:, 0, 0, 0] == 1).sum()) - 200) < 40
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    images, masks = augment_each(torch.zeros(0, 3, 8, 8), torch.zeros(0, 2, 8, 8, dtype=torch.int32), STANDARD, [])
+    assert images.shape == (0, 3, 8, 8)
+    assert masks.shape == (0, 2, 8, 8)
+
+
+def test_generators_that_do_not_fit() -> None:
+    with pytest.raises(SettingError, match="3 generators do not fit 4 images"):
+        augment_each(*batch(), STANDARD, own([0, 1, 2]))
+
+
+def test_elastic_noise_is_smoothed_by_a_gaussian_window() -> None:
+    """A single 1 among zeros becomes the window, cut off at the border."""
+    form = Elastic(kernel=5, sigma=1.0, alpha=2.0)
+    noise = torch.zeros(1, 2, 9, 9)
+    noise[0, 0, 4, 4] = noise[0, 1, 0, 3] = 1
+    found = elastic_displacement(noise, form)[0]
+    bell = [math.exp(-(d**2) / 2) for d in (-2, -1, 0, 1, 2)]
+    window = torch.tensor([0, 0, *bell, 0, 0]) / sum(bell)
+    torch.testing.assert_close(found[..., 0], 2 * window[:, None] * window[None])
+    cut = torch.tensor([*bell[2:], *[0] * 6]) / sum(bell)
+    torch.testing.assert_close(found[..., 1], 2 * cut[:, None] * window.roll(-1)[None])
 
 
 def test_stain_stays_in_range() -> None:

@@ -36,3 +36,11 @@ def test_jitter_changes_stains_as_told_and_stays_in_range() -> None:
     extreme = jitter(torch.rand(1, 3, 4, 4), torch.full((1, 3), 1.5), torch.full((1, 3), -0.5))
     assert extreme.min() >= 0
     assert extreme.max() <= 1
+
+
+def test_jitter_is_to_stains_and_back() -> None:
+    chance = torch.Generator().manual_seed(0)
+    images = torch.rand(5, 3, 6, 6, generator=chance)
+    gain, shift = 1 + 0.1 * torch.rand(5, 3, generator=chance), 0.1 * torch.rand(5, 3, generator=chance) - 0.05
+    expected = hed_to_rgb(rgb_to_hed(images) * gain[:, :, None, None] + shift[:, :, None, None])
+    torch.testing.assert_close(jitter(images, gain, shift), expected, atol=1e-5, rtol=0)

@@ -5,6 +5,8 @@ Positions are normalised: −1 to 1 from edge to edge (not from pixel centre to 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -31,7 +33,10 @@ def source_matrices(degrees: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """
     cos, sin = torch.cos(torch.deg2rad(degrees)) / scale, torch.sin(torch.deg2rad(degrees)) / scale
     linear = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    return torch.cat([linear, -linear @ (2 * shift)[:, :, None]], 2)
+    # Term by term, here and below: a product of matrices may be rounded to half precision on a GPU, which is a tenth
+    # of a pixel, and otherwise for another number of images.
+    offset = -2 * (linear[:, :, 0] * shift[:, 0:1] + linear[:, :, 1] * shift[:, 1:2])
+    return torch.cat([linear, offset[:, :, None]], 2)
 
 
 def source_grid(matrices: Tensor, displacement: Tensor) -> Tensor:
@@ -48,7 +53,6 @@ def source_grid(matrices: Tensor, displacement: Tensor) -> Tensor:
     line = (torch.arange(side, device=matrices.device, dtype=matrices.dtype) * 2 + 1) / side - 1
     across = line.expand(side, side)
     positions = torch.stack([across, across.T], -1) + displacement
-    # Term by term: a matrix product may be rounded to half precision on a GPU, which is a tenth of a pixel here.
     x, y = positions[..., 0:1], positions[..., 1:2]
     columns = matrices[:, None, None]
     return columns[..., 0] * x + columns[..., 1] * y + columns[..., 2]
@@ -64,14 +68,21 @@ def elastic_displacement(noise: Tensor, form: Elastic) -> Tensor:
     Returns:
         (N, S, S, 2) in normalised units.
     """
-    kernel = form.kernel
-    offsets = torch.arange(kernel, device=noise.device, dtype=noise.dtype) - kernel // 2
-    window = torch.exp(-(offsets**2) / (2 * form.sigma**2))
-    window = (window / window.sum()).view(1, 1, 1, kernel)
-    planes = noise.reshape(-1, 1, *noise.shape[2:])
-    planes = functional.conv2d(planes, window, padding=(0, kernel // 2))
-    planes = functional.conv2d(planes, window.transpose(2, 3), padding=(kernel // 2, 0))
-    return form.alpha * planes.view(noise.shape).permute(0, 2, 3, 1)
+    window = _window(noise.shape[-1], form).to(noise.device, noise.dtype)
+    return form.alpha * (window @ noise @ window.T).permute(0, 2, 3, 1)
+
+
+@lru_cache(maxsize=8)
+def _window(side: int, form: Elastic) -> Tensor:
+    """(S, S) matrix that smooths columns: a Gaussian window over what lies inside, nothing beyond the border.
+
+    On a CPU two products with it take a fifth of the time of two convolutions.
+    """
+    place = torch.arange(side)
+    offsets = torch.arange(form.kernel) - form.kernel // 2
+    distance = place[None] - place[:, None]
+    weights = torch.exp(-(distance**2) / (2 * form.sigma**2)) * (distance.abs() <= form.kernel // 2)
+    return weights / torch.exp(-(offsets**2) / (2 * form.sigma**2)).sum()
 
 
 def resample(images: Tensor, masks: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,11 +37,24 @@ def jitter(images: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
     Returns:
         (N, 3, H, W) RGB 0–1; the input itself where gain is 1 and shift 0.
     """
-    with torch.autocast(images.device.type, enabled=False):
-        stains = rgb_to_hed(images.float()) * gain[:, :, None, None] + shift[:, :, None, None]
-        changed = hed_to_rgb(stains).to(images.dtype)
     same = ((gain == 1) & (shift == 0)).all(1)
+    mixing, offset = _in_density(gain, shift)
+    # To stains, changed and back is linear in the logarithm of the image: one step in place of three.
+    logs = images.float().clamp_min(DARKEST).log()
+    changed = offset[:, :, None, None] + mixing[:, :, 0, None, None] * logs[:, 0:1]
+    for colour in (1, 2):
+        changed = changed.addcmul_(mixing[:, :, colour, None, None], logs[:, colour : colour + 1])
+    changed = changed.exp_().clamp_(0, 1).to(images.dtype)
     return torch.where(same[:, None, None, None], images, changed)
+
+
+def _in_density(gain: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 3, 3) and (N, 3): what becomes of the logarithms of red, green and blue, and what is added to them."""
+    rows = torch.tensor(HED_TO_RGB, dtype=torch.float64)
+    rows, amounts = rows.to(gain.device), rows.inverse().to(gain.device)
+    mixing = sum(rows[s, :, None] * amounts[None, :, s] * gain.double()[:, s, None, None] for s in range(3))
+    offset = sum(rows[s] * shift.double()[:, s, None] for s in range(3)) * math.log(DARKEST)
+    return torch.as_tensor(mixing).float(), torch.as_tensor(offset).float()
 
 
 def _rows(like: Tensor) -> Tensor:
