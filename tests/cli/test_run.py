@@ -69,3 +69,33 @@ def test_settings_that_no_head_has_are_a_row_with_the_reason(home: Home) -> None
     assert ended.exit_code == 1
     assert "has no setting 'hiden'" in ended.output.replace("\n", " ")
     assert load_dataset("tissue", home).name == "tissue"
+
+
+def test_studies_that_ship_are_listed_and_run_by_name(home: Home) -> None:
+    listed = call(home, "run", "studies")
+    assert "pathocellbench-lizard-glas" in listed.output
+    with pytest.raises(SettingError, match="no dataset 'lizard'"):
+        call(home, "run", "study", "pathocellbench-lizard-glas")
+
+
+def test_a_study_under_other_rules_drops_its_settings_and_says_so(home: Home, tmp_path: Path) -> None:
+    text = STUDY.replace('name = "small"', 'name = "small"\nprotocol = "paper"').replace(', "nowhere"', "")
+    (tmp_path / "study.toml").write_text(text + "[heads.cell-probe]\nno-such-setting = 1\n")
+    words = ("run", "study", str(tmp_path / "study.toml"), "--protocol", "standard", "--seed", "0", "--seed", "1")
+    ended = call(home, *words, "--limit", "1")
+    assert ended.exit_code == 0
+    assert "1 of 1 runs" in ended.output
+    assert "The study's settings of cell-probe belong to its protocol 'paper' and were dropped" in ended.stderr
+    assert (home.root / "studies" / "small-standard.json").exists()
+
+
+def test_only_heads_without_an_encoder_may_go_without_one(home: Home) -> None:
+    with pytest.raises(SettingError, match="head 'linear' needs an encoder, and none is given"):
+        call(home, "run", "cells", "--dataset", "tissue", "--head", "linear")
+    with pytest.raises(SettingError, match="--weights and --precision need an encoder"):
+        call(home, "run", "cells", "--dataset", "tissue", "--head", "hovernext", "--weights", "uni.bin")
+
+
+def test_a_mode_that_does_not_exist_is_refused(home: Home) -> None:
+    with pytest.raises(SettingError, match="there is no training mode 'warm'"):
+        call(home, "run", "cells", "--dataset", "tissue", "--encoder", "stain-filters", "--mode", "warm")

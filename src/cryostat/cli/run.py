@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryostat.cli.study_options import chosen_study, study_options
+
 if TYPE_CHECKING:
-    from cryostat.cells.runs.spec import RunSpec
+    from cryostat.cells.runs.spec import Study
     from cryostat.core.home import Home
 
 
@@ -32,7 +33,7 @@ def _with_device(function: Any) -> Any:
 
 @command.command()
 @click.option("--dataset", required=True, help="Name of an imported dataset, or its folder.")
-@click.option("--encoder", "encoders", multiple=True, required=True, help="Encoder; may be given several times.")
+@click.option("--encoder", "encoders", multiple=True, help="Encoder; may be given several times.")
 @click.option("--head", "heads", multiple=True, default=("cell-probe",), show_default=True, help="linear, cell-probe …")
 @click.option(
     "--split", "splits", multiple=True, default=("base",), show_default=True, help="Split, or family of folds."
@@ -42,6 +43,9 @@ def _with_device(function: Any) -> Any:
 )
 @click.option(
     "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Seed; several for mean ± sd."
+)
+@click.option(
+    "--mode", "modes", multiple=True, help="cached, cached:8, live, finetune, lora:16; else the protocol's own."
 )
 @click.option("--protocol", default="standard", show_default=True, help="Rules: standard or paper.")
 @click.option("--mpp", type=float, help="µm per pixel in place of the protocol's; 0 keeps each field's own.")
@@ -58,6 +62,7 @@ def cells(
     splits: Sequence[str],
     fractions: Sequence[float],
     seeds: Sequence[int],
+    modes: Sequence[str],
     protocol: str,
     mpp: float | None,
     weights: Sequence[str],
@@ -66,10 +71,14 @@ def cells(
     device: str,
     batch_size: int,
 ) -> None:
-    """Benchmark encoders on one dataset; options given several times are crossed."""
+    """Benchmark encoders on one dataset; options given several times are crossed.
+
+    Heads that bring their own network (hovernext) need no --encoder.
+    """
     from cryostat.cells.runs.spec import Study
     from cryostat.cli.options import head_options, of_encoders
 
+    encoders = encoders or _no_encoder(heads, [*weights, *precision])
     study = Study(
         name="",
         datasets=[dataset],
@@ -81,27 +90,76 @@ def cells(
         base={"protocol": protocol, "mpp": mpp},
         encoder_options=of_encoders(encoders, weights=weights, precision=precision),
         head_options=head_options(heads, settings),
+        modes=modes or (None,),
     )
     _run_study(study, home, device, batch_size)
 
 
+def _no_encoder(heads: Sequence[str], options: Sequence[str]) -> tuple[str]:
+    """What stands for the encoder where none is given.
+
+    Raises:
+        SettingError: A head needs one, or an option is about one.
+    """
+    from cryostat.cells.heads import head_card
+    from cryostat.cells.runs.spec import NO_ENCODER
+    from cryostat.core.errors import SettingError
+
+    needing = [head for head in heads if head_card(head).reads != "pixels"]
+    if needing or options:
+        about = (
+            f"head {needing[0]!r} stands on an encoder" if needing else "--weights and --precision are of an encoder"
+        )
+        raise SettingError(f"{about}, and none is given", remedy="Name one with --encoder; see: cryostat encoders list")
+    return (NO_ENCODER,)
+
+
 @command.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("study", metavar="STUDY")
+@study_options
 @_with_device
 @click.pass_obj
-def study(home: Home, file: Path, device: str, batch_size: int) -> None:
-    """Run the matrix that a study FILE (TOML) describes; finished runs are found, failed ones listed."""
+def study(home: Home, /, study: str, limit: int | None, device: str, batch_size: int, **replacements: Any) -> None:
+    """Run the matrix that STUDY describes; finished runs are found, failed ones listed.
+
+    STUDY is a file (TOML) or the name of a study that ships: see `cryostat run studies`, and `cryostat plan STUDY` for
+    what it costs.
+    """
+    chosen = chosen_study(study, **replacements)
+    for note in chosen.notes:
+        click.secho(note, fg="yellow", err=True)
+    _run_study(chosen.study, home, device, batch_size, limit)
+
+
+@command.command()
+def studies() -> None:
+    """List the studies that ship."""
+    from rich import box
+    from rich.table import Table
+
     from cryostat.cells.runs.spec import read_study
+    from cryostat.cells.studies import find_study, study_names
+    from cryostat.cli.tables import wide_console
+    from cryostat.core.files import read_toml
 
-    _run_study(read_study(file), home, device, batch_size)
+    table = Table(title="Studies", title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("name", no_wrap=True)
+    table.add_column("runs", justify="right")
+    table.add_column("about")
+    for name in study_names():
+        runs = len(read_study(find_study(name)).specs_with(lambda data, split: [split]))
+        table.add_row(f"[cyan]{name}[/]", str(runs), str(read_toml(find_study(name))["study"].get("about", "")))
+    console = wide_console()
+    console.print(table)
+    console.print("What one costs: [cyan]cryostat plan NAME[/]   To run it: [cyan]cryostat run study NAME[/]")
 
 
-def _run_study(study: Any, home: Home, device: str, batch_size: int) -> None:
+def _run_study(study: Study, home: Home, device: str, batch_size: int, limit: int | None = None) -> None:
     from cryostat.cells.dataset import load_dataset
     from cryostat.cells.runs.study import run_specs
     from cryostat.cli.tables import print_outcomes
 
-    specs: list[RunSpec] = study.specs({name: load_dataset(name, home) for name in study.datasets})
+    specs = study.specs({name: load_dataset(name, home) for name in study.datasets})[:limit]
     outcomes = run_specs(specs, home, device=device, batch_size=batch_size, study=study.name)
     print_outcomes(outcomes, home)
     if any(outcome.record is None for outcome in outcomes):

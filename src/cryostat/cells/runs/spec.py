@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from cryostat.cells.protocols import load_protocol
 from cryostat.cells.runs.modes import Mode, resolve_mode
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import read_toml
-
 
 NO_ENCODER = "none"
 """What stands for the encoder of a head that brings its own network."""
@@ -114,9 +113,13 @@ class Study:
 
     def specs(self, datasets: Mapping[str, CellDataset]) -> list[RunSpec]:
         """All runs, those that share an encoder pass together; heads without an encoder run once a dataset."""
+        return self.specs_with(lambda data, split: expand_split(datasets[data], split))
+
+    def specs_with(self, expand: Callable[[str, str], Sequence[str]]) -> list[RunSpec]:
+        """As `specs`, with the splits that a function makes of a dataset's name and a split or family."""
         made = []
         for data, (encoder, heads) in itertools.product(self.datasets, self._on_encoders()):
-            splits = [s for family in self.splits for s in expand_split(datasets[data], family)]
+            splits = [s for family in self.splits for s in expand(data, family)]
             modes = self.modes if encoder != NO_ENCODER else (None,)
             for split, mode, fraction, seed, head in itertools.product(
                 splits, modes, self.fractions, self.seeds, heads
