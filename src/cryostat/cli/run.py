@@ -107,10 +107,8 @@ def _no_encoder(heads: Sequence[str], options: Sequence[str]) -> tuple[str]:
 
     needing = [head for head in heads if head_card(head).reads != "pixels"]
     if needing or options:
-        about = (
-            f"head {needing[0]!r} stands on an encoder" if needing else "--weights and --precision are of an encoder"
-        )
-        raise SettingError(f"{about}, and none is given", remedy="Name one with --encoder; see: cryostat encoders list")
+        asking = f"head {needing[0]!r} needs" if needing else "--weights and --precision need"
+        raise SettingError(f"{asking} an encoder, and none is given", remedy="Name one with --encoder")
     return (NO_ENCODER,)
 
 
