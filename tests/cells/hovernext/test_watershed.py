@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from cryostat.cells.datasets.consep import listing
+from cryostat.cells.datasets.importing import ImportOptions
+from cryostat.cells.field import nucleus_index
 from cryostat.cells.hovernext.search import class_stack, stacked
 from cryostat.cells.hovernext.watershed import Segmented, WatershedSettings, segment
 from cryostat.cells.synthetic import make_field
@@ -51,6 +55,17 @@ def test_crowded_tissue_comes_back_from_perfect_maps() -> None:
     true = class_stack(truth, field.cell_ids, field.class_ids)
     assert touching(truth) > 10
     assert (score_panoptic([true], [stacked(result)], range(1, 16)).bpq or 0) >= 0.95
+
+
+def test_a_real_field_comes_back_from_perfect_maps(shared: Path) -> None:
+    field = listing(shared / "data/consep", ImportOptions()).sources[0].load()
+    truth = field.instances.astype(np.int64)
+    classes = np.concatenate([[0], field.class_ids])[nucleus_index(truth, field.cell_ids)]
+    result = segment(*perfect_maps(truth, classes, 5), range(5), ALL)
+    true = class_stack(truth, field.cell_ids, field.class_ids)
+    scores = score_panoptic([true], [stacked(result)], range(1, 5))
+    assert (scores.bpq or 0) >= 0.97
+    assert (scores.mpq_plus or 0) >= 0.97
 
 
 def touching(instances: NDArray[np.int64]) -> int:

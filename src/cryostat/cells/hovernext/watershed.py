@@ -15,6 +15,9 @@ from skimage.segmentation import watershed
 from cryostat.cells.hovernext.targets import BACKGROUND, INSIDE
 from cryostat.core.errors import InputError, SettingError
 
+TOLERANCE = 1e-3
+"""By how much half precision may carry a probability beyond 0 … 1."""
+
 EIGHT = np.ones((3, 3), bool)
 PerClass = float | tuple[float, ...]
 """One number for all classes, or one for each in the order of the outputs, background left out."""
@@ -71,8 +74,8 @@ def segment(
 ) -> Segmented:
     """Cut the nuclei out of a field's maps.
 
-    A nucleus grows from a seed over the foreground by 4-neighbours; foreground without a seed is no nucleus. Nuclei
-    that come out in several pieces are taken apart.
+    A nucleus grows from a seed over the foreground by 4-neighbours; foreground without a seed is no nucleus, so one
+    thinner than 3 px, which is all border, cannot be found. Nuclei that come out in several pieces are taken apart.
 
     Args:
         parts: (3, H, W) probabilities of background, inside and border.
@@ -192,7 +195,3 @@ def _check_maps(parts: NDArray[Any], classes: NDArray[Any], ids: NDArray[np.int6
     for name, maps in (("parts", parts), ("classes", classes)):
         if not (maps.min() >= -TOLERANCE and maps.max() <= 1 + TOLERANCE):  # not-a-number fails this too
             raise InputError(f"the {name} are not probabilities", remedy="Give the softmax of the network's logits")
-
-
-TOLERANCE = 1e-3
-"""By how much half precision may carry a probability beyond 0 … 1."""
