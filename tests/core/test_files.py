@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryostat.core.errors import InputError
@@ -16,6 +18,7 @@ from cryostat.core.files import (
     original_name,
     read_json,
     read_npy,
+    read_npz,
     read_table,
     read_toml,
     require_file,
@@ -197,3 +200,46 @@ class TestRequirements:
         for name, problem in (("empty", "is an empty folder"), ("x", "does not exist"), ("file", "is a file")):
             with pytest.raises(InputError, match=problem):
                 require_folder(tmp_path / name)
+
+
+class TestNpz:
+    def test_arrays_by_name(self, tmp_path: Path) -> None:
+        np.savez_compressed(tmp_path / "x.npz", a=np.arange(600).reshape(20, 30), b=np.ones(3, np.uint8))
+        arrays = read_npz(tmp_path / "x.npz")
+        assert sorted(arrays) == ["a", "b"]
+        assert arrays["a"][19, 29] == 599
+
+    @pytest.mark.parametrize("content", [b"", b"PK", b"no archive", b"\x93NUMPY", b"PK\x03\x04" + bytes(40)])
+    def test_what_is_no_archive(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "x.npz").write_bytes(content)
+        with pytest.raises(InputError):
+            read_npz(tmp_path / "x.npz")
+
+    def test_pickles_are_refused(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "x.npz", a=np.array([{}], object))
+        with pytest.raises(InputError, match="pickled"):
+            read_npz(tmp_path / "x.npz")
+
+    @pytest.mark.parametrize("members", [{}, {"a.txt": b"x"}, {"a.npy": b"\x93NUMPY\x01\x00"}])
+    def test_members_that_are_no_arrays(self, tmp_path: Path, members: dict[str, bytes]) -> None:
+        with zipfile.ZipFile(tmp_path / "x.npz", "w") as stream:
+            for member, content in members.items():
+                stream.writestr(member, content)
+        with pytest.raises(InputError):
+            read_npz(tmp_path / "x.npz")
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.data())
+    def test_damage_ends_in_our_error(self, tmp_path: Path, data: st.DataObject) -> None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, a=np.arange(60).reshape(6, 10))
+        content = bytearray(buffer.getvalue())
+        if data.draw(st.booleans()):
+            content = content[: data.draw(st.integers(1, len(content) - 1))]
+        else:
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        (tmp_path / "x.npz").write_bytes(content)
+        try:
+            read_npz(tmp_path / "x.npz")
+        except InputError as error:
+            assert error.remedy

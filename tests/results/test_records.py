@@ -3,10 +3,13 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from cryostat.core.errors import InputError, SettingError, StoreError
-from cryostat.results.records import RunRecord, find_runs, split_family
+from cryostat.core.files import write_json
+from cryostat.results.records import SEGMENTATION, RunRecord, find_runs, split_family
+from cryostat.results.segmentation import score_segmentation
 
 
 def record(**changes) -> RunRecord:
@@ -123,3 +126,18 @@ def test_no_runs_folder_is_no_error(home):
 )
 def test_families_of_folds(name, expected):
     assert split_family(name) == expected
+
+
+def test_segmentation_scores_where_a_run_has_them(tmp_path):
+    record().save(tmp_path / "r1")
+    loaded = RunRecord.load(tmp_path / "r1")
+    assert loaded.segmentation() is None
+    maps = [np.ones((4, 4, 2), int)]
+    scores = score_segmentation(maps, maps, {1: "tumour"}, match_um=3.0, mpp=0.5)
+    write_json(tmp_path / "r1" / SEGMENTATION, scores.to_dict())
+    assert loaded.segmentation() == scores
+    (tmp_path / "r1" / SEGMENTATION).write_text("{}")
+    with pytest.raises(InputError, match=SEGMENTATION):
+        loaded.segmentation()
+    with pytest.raises(SettingError):
+        record().segmentation()
