@@ -135,26 +135,35 @@ def painted(drawn: Image.Image, instances: NDArray[Any], styles: Mapping[int, St
     number = {style: i for i, style in enumerate(kinds)}
     style_of = np.array([0, *(number[styles[int(i)]] if int(i) in styles else 0 for i in ids)], np.int16)
     labels = _enlarged(nucleus_index(instances, ids), (drawn.width * OVERSAMPLED, drawn.height * OVERSAMPLED))
-    ink = _ink(labels, style_of[labels], kinds)
-    ink = ink.reshape(drawn.height, OVERSAMPLED, drawn.width, OVERSAMPLED, 4).mean((1, 3))
+    ink = _averaged(_ink(labels, style_of.take(labels), kinds))
     mixed = np.asarray(drawn, np.float32) * (1 - ink[..., 3:]) + ink[..., :3]
     return Image.fromarray(np.clip(mixed + 0.5, 0, 255).astype(np.uint8))
 
 
 def _ink(labels: NDArray[np.int32], which: NDArray[np.int16], kinds: Sequence[Style]) -> NDArray[np.float32]:
     """(H, W, 4) colour times opacity, and opacity."""
-    ink: NDArray[np.float32] = np.array([_rgba(s.fill, s.cover) for s in kinds], np.float32)[which]
+    ink: NDArray[np.float32] = np.array([_rgba(s.fill, s.cover) for s in kinds], np.float32).take(which, axis=0)
     if any(s.hatched for s in kinds):
         rows, columns = np.ogrid[: which.shape[0], : which.shape[1]]
         between = (rows + columns) % (STRIPE * OVERSAMPLED) >= STRIPE * OVERSAMPLED // 3
-        ink[between & np.array([s.hatched for s in kinds])[which]] = 0
+        ink[between & np.array([s.hatched for s in kinds]).take(which)] = 0
     lines = np.array([_rgba(s.line, 1.0) for s in kinds], np.float32)
     for width in sorted({s.width for s in kinds if s.line}):
         reach = 2 * round(width * OVERSAMPLED) + 1
         edge = ndimage.minimum_filter(labels, reach) != ndimage.maximum_filter(labels, reach)
-        edge &= np.array([bool(s.line) and s.width == width for s in kinds])[which]
+        edge &= np.array([bool(s.line) and s.width == width for s in kinds]).take(which)
         ink[edge] = lines[which[edge]]
     return ink
+
+
+def _averaged(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One pixel of the page for each block; strided sums are much faster than a mean over two axes."""
+    total = np.zeros_like(ink[::OVERSAMPLED, ::OVERSAMPLED])
+    for y in range(OVERSAMPLED):
+        for x in range(OVERSAMPLED):
+            total += ink[y::OVERSAMPLED, x::OVERSAMPLED]
+    total /= OVERSAMPLED**2
+    return total
 
 
 def _rgba(color: str | None, cover: float) -> tuple[float, ...]:

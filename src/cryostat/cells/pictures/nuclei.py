@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,31 @@ RIGHT, WRONG, MISSED, UNSCORED = "right", "wrong", "missed", "unscored"
 CORRECT, GHOST = "#7f9a86", "#6f6b76"
 """The grey-green of what is right, and the grey of what was not seen."""
 
-FILL, BOLD, THIN = 0.28, 3.4, 1.2
-"""Opacity of a class colour over tissue, and widths of lines in pixels of the page."""
+FILL = 0.28
+"""Opacity of a class colour over tissue."""
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Widths of lines, pixels of the page.
+
+    Attributes:
+        thin: What shall be quiet.
+        line: Nuclei of a class.
+        bold: Errors.
+    """
+
+    thin: float
+    line: float
+    bold: float
+
+    @classmethod
+    def at(cls, mpp: float) -> Pen:
+        """Lines that do not drown small nuclei, for a page of so many µm per pixel."""
+        thin, line, bold = (
+            float(np.clip(um / mpp, *limits)) for um, limits in ((0.2, (1, 1.3)), (0.35, (1.2, 2.2)), (0.6, (1.8, 3.8)))
+        )
+        return cls(thin, line, bold)
 
 
 def field_nuclei(dataset: CellDataset, table: pd.DataFrame, fov: str) -> pd.DataFrame:
@@ -68,54 +92,49 @@ def _commonest(values: pd.Series) -> int:
     return int(values.mode().iloc[0])
 
 
-def class_style(color: str) -> Style:
+def class_style(color: str, pen: Pen) -> Style:
     """A nucleus of a known class."""
-    return Style(color, width=1.6, fill=color, cover=FILL)
+    return Style(color, pen.line, fill=color, cover=FILL)
 
 
-BLANK = Style(GHOST, width=THIN, fill=GHOST, cover=0.75, hatched=True)
-"""A nucleus without a class: not scored, or nothing but background was predicted."""
+def blank_style(pen: Pen) -> Style:
+    """A nucleus without a class: not scored, or nothing but background was predicted."""
+    return Style(GHOST, pen.thin, fill=GHOST, cover=0.75, hatched=True)
 
 
-def truth_styles(nuclei: pd.DataFrame, colors: Mapping[int, str]) -> dict[int, Style]:
-    """Each nucleus in the colour of its true class."""
-    return _by_class(nuclei["cell_id"], nuclei["truth"], colors)
-
-
-def predicted_styles(nuclei: pd.DataFrame, colors: Mapping[int, str]) -> dict[int, Style]:
-    """Each nucleus in the colour of its predicted class, those without a prediction hatched."""
-    return _by_class(nuclei["cell_id"], nuclei["predicted"], colors)
-
-
-def _by_class(cells: pd.Series, classes: pd.Series, colors: Mapping[int, str]) -> dict[int, Style]:
-    styles = {c: class_style(color) for c, color in colors.items() if c}
-    return {int(cell): styles.get(int(c), BLANK) for cell, c in zip(cells, classes, strict=True)}
-
-
-def right_style() -> Style:
+def right_style(pen: Pen) -> Style:
     """A nucleus that is right: there, but quiet."""
-    return Style(CORRECT, width=THIN)
+    return Style(CORRECT, pen.thin)
 
 
-def wrong_style(truth: str, predicted: str) -> Style:
+def wrong_style(truth: str, predicted: str, pen: Pen) -> Style:
     """A nucleus that is wrong: filled with what it is, outlined as what it was taken for."""
-    return Style(predicted, width=BOLD, fill=truth, cover=0.85)
+    return Style(predicted, pen.bold, fill=truth, cover=0.85)
 
 
-def missed_style(truth: str) -> Style:
+def missed_style(truth: str, pen: Pen) -> Style:
     """A nucleus taken for background: stripes of what it is."""
-    return Style(GHOST, width=THIN, fill=truth, cover=0.95, hatched=True)
+    return Style(GHOST, pen.thin, fill=truth, cover=0.95, hatched=True)
 
 
-def error_styles(nuclei: pd.DataFrame, colors: Mapping[int, str]) -> dict[int, Style]:
-    """Each nucleus by what became of it."""
-    styles = {}
-    for cell, truth, predicted, state in nuclei.itertuples(index=False):
-        true_color, color = colors.get(truth, GHOST), colors.get(predicted, GHOST)
-        styles[int(cell)] = {
-            RIGHT: right_style(),
-            WRONG: wrong_style(true_color, color),
-            MISSED: missed_style(true_color),
-            UNSCORED: BLANK,
-        }[state]
-    return styles
+def class_styles(cells: Iterable[int], classes: Iterable[int], colors: Mapping[int, str], pen: Pen) -> dict[int, Style]:
+    """Each nucleus in the colour of its class, those without one hatched."""
+    styles = {c: class_style(color, pen) for c, color in colors.items() if c}
+    return {int(cell): styles.get(int(c), blank_style(pen)) for cell, c in zip(cells, classes, strict=True)}
+
+
+def error_styles(nuclei: pd.DataFrame, colors: Mapping[int, str], pen: Pen) -> dict[int, Style]:
+    """Each nucleus of `field_nuclei` by what became of it."""
+    return {
+        int(cell): _error_style(state, colors.get(truth, GHOST), colors.get(predicted, GHOST), pen)
+        for cell, truth, predicted, state in nuclei.itertuples(index=False)
+    }
+
+
+def _error_style(state: str, truth: str, predicted: str, pen: Pen) -> Style:
+    return {
+        RIGHT: right_style(pen),
+        WRONG: wrong_style(truth, predicted, pen),
+        MISSED: missed_style(truth, pen),
+        UNSCORED: blank_style(pen),
+    }[state]

@@ -14,6 +14,7 @@ from cryostat.cells.dataset import CellDataset
 from cryostat.cells.drawing import (
     FAINT,
     INK,
+    NO_CLASS,
     PAGE,
     TISSUE,
     Key,
@@ -30,17 +31,17 @@ from cryostat.cells.drawing import (
     write,
 )
 from cryostat.cells.pictures.nuclei import (
-    BLANK,
     MISSED,
     UNSCORED,
     WRONG,
+    Pen,
+    blank_style,
     class_style,
+    class_styles,
     error_styles,
     field_nuclei,
     missed_style,
-    predicted_styles,
     right_style,
-    truth_styles,
     wrong_style,
 )
 from cryostat.cells.pictures.segments import Segments
@@ -50,10 +51,11 @@ from cryostat.results.scores import Classes, Scores, class_names, score
 
 PANEL = 640
 """Longest side of each picture, pixels: a page of four columns is 23 cm wide at 300 dpi."""
-MARGIN, GUTTER, ROW_GAP = 56, 20, 34
-TITLE, HEAD, BODY = 40, 26, 22
+MARGIN, GUTTER, ROW_GAP = 60, 22, 36
+TITLE, HEAD, BODY, SMALL = 44, 29, 25, 21
 """Heights of text, pixels."""
-SWATCH = 30
+SWATCH, KEY_PEN = 34, Pen(1.8, 3.2, 5.0)
+"""Size of the nuclei in the legend, and how they are drawn."""
 PALE = "#e9e7ec"
 """Ground of the swatches of errors."""
 
@@ -128,7 +130,17 @@ def prediction_sheet(
             where=f"{len(fovs)} fields, crop {crop_um} µm, pictures of {panel} px",
             remedy="Choose at least one field, a crop above 0 µm, and 64 pixels",
         )
-    page = _Sheet(dataset, table, tuple(fovs), class_names(classes), title, segments or {}, crop_um, class_set, panel)
+    page = _Sheet(
+        dataset,
+        table,
+        tuple(dict.fromkeys(fovs)),
+        class_names(classes),
+        title,
+        segments or {},
+        crop_um,
+        class_set,
+        panel,
+    )
     return page.drawn()
 
 
@@ -204,43 +216,46 @@ class _Sheet:
     def _about(self) -> str:
         scores = score(self.table, self.names, class_set=self.class_set)
         facts = [
-            f"{len(self.fovs)} of {_number(self.table['fov_id'].nunique(), 'field', 'fields')} scored",
+            f"showing {len(self.fovs)} of {_number(self.table['fov_id'].nunique(), 'field', 'fields')}",
             f"all {scores.cells:,} nuclei: {_figures(scores)}",
             f"squares of {self.crop_um:g} µm where nuclei are densest, figures of whole fields" if self.crop_um else "",
         ]
         return "  ·  ".join(fact for fact in facts if fact)
 
     def _row(self, fov: str) -> list[_Panel]:
-        window = densest_window(self.dataset, fov, self.crop_um)
+        window, nuclei = densest_window(self.dataset, fov, self.crop_um), self.nuclei[fov]
         plain = field_image(self.dataset, fov, window, self.panel)
-        instances = self.dataset.instances(fov)[window.slices]
-        nuclei = self.nuclei[fov]
+        mpp = self.dataset.mpp(fov) * (window.x1 - window.x0) / plain.width
+        instances, pen = self.dataset.instances(fov)[window.slices], Pen.at(mpp)
+        truth, predicted = (
+            painted(plain, instances, class_styles(nuclei["cell_id"], nuclei[side], self.colors, pen))
+            for side in ("truth", "predicted")
+        )
+        errors = painted(_faded(plain), instances, error_styles(nuclei, self.colors, pen))
         rows = self.table[self.table["fov_id"] == fov]
-        found = [self._found_panel(fov, plain, window)] if self.segments else []
+        figures = _figures(score(rows, self.names, class_set=self.class_set))
         return [
-            self._image_panel(fov, plain, window),
-            _Panel(painted(plain, instances, truth_styles(nuclei, self.colors)), *self._truth_lines(nuclei)),
-            _Panel(
-                painted(plain, instances, predicted_styles(nuclei, self.colors)),
-                _figures(score(rows, self.names, class_set=self.class_set)),
-                self._rank(fov),
-            ),
-            _Panel(painted(_faded(plain), instances, error_styles(nuclei, self.colors)), *self._error_lines(nuclei)),
-            *found,
+            self._image_panel(fov, plain, window, mpp),
+            _Panel(truth, *self._truth_lines(nuclei)),
+            _Panel(predicted, figures, self._rank(fov)),
+            _Panel(errors, *self._error_lines(nuclei)),
+            *([self._found_panel(fov, plain, window, pen)] if self.segments else []),
         ]
 
-    def _image_panel(self, fov: str, plain: Image.Image, window: Window) -> _Panel:
-        image, mpp = plain.copy(), self.dataset.mpp(fov)
-        height, width = (window.y1 - window.y0) * mpp, (window.x1 - window.x0) * mpp
-        scale_bar(image, max(height, width) / self.panel, BODY)
+    def _image_panel(self, fov: str, plain: Image.Image, window: Window, mpp: float) -> _Panel:
+        image = plain.copy()
+        scale_bar(image, mpp, SMALL)
+        width, height = (
+            (end - start) * self.dataset.mpp(fov) for start, end in ((window.x0, window.x1), (window.y0, window.y1))
+        )
         row = self.dataset.fovs.loc[fov]
         about = [str(row[name]) for name in ("site", "patient_id") if isinstance(row[name], str) and row[name] != fov]
         return _Panel(image, fov, " · ".join([f"{width:.0f} × {height:.0f} µm", *about]), bold=True)
 
     def _truth_lines(self, nuclei: pd.DataFrame) -> tuple[str, str]:
-        counts = nuclei.loc[nuclei["truth"] > 0, "truth"].value_counts().sort_index(kind="stable")
-        counts = counts.sort_values(ascending=False, kind="stable")
-        shares = [f"{self._name(int(str(c)))} {n / len(nuclei):.0%}" for c, n in counts.items()]
+        counts = np.bincount(nuclei.loc[nuclei["truth"] > 0, "truth"])
+        commonest = [int(c) for c in np.argsort(-counts, kind="stable")[:3] if counts[c]]
+        shares = [f"{self._name(c)} {counts[c] / len(nuclei):.0%}" for c in commonest]
         return _number(len(nuclei), "nucleus", "nuclei"), ", ".join(shares)
 
     def _error_lines(self, nuclei: pd.DataFrame) -> tuple[str, str]:
@@ -253,14 +268,14 @@ class _Sheet:
             return line, ""
         pairs = wrong.groupby(["truth", "predicted"]).size()
         (truth, predicted), count = pairs.idxmax(), int(pairs.max())
-        return line, f"most often {self._name(truth)} taken for {self._name(predicted)} ({count:,})"
+        often = "most often" if count > 1 else "such as"
+        return line, f"{often} {self._name(truth)} taken for {self._name(predicted)} ({count:,})"
 
-    def _found_panel(self, fov: str, plain: Image.Image, window: Window) -> _Panel:
+    def _found_panel(self, fov: str, plain: Image.Image, window: Window, pen: Pen) -> _Panel:
         segments = self.segments.get(fov)
         if segments is None:
             return _Panel(_faded(plain), "not kept for this field", "")
-        classes = zip(segments.cell_ids.tolist(), segments.class_ids.tolist(), strict=True)
-        styles = {cell: class_style(self.colors[c]) if c in self.names else BLANK for cell, c in classes}
+        styles = class_styles(segments.cell_ids, segments.class_ids, self.colors, pen)
         image = painted(plain, segments.instances[window.slices], styles)
         given = len(self.nuclei[fov])
         return _Panel(image, f"{_number(len(styles), 'nucleus', 'nuclei')} found", f"{given:,} annotated")
@@ -269,7 +284,7 @@ class _Sheet:
         if fov not in self.ranked or len(self.ranked) == 1:
             return ""
         place, of = self.ranked.index(fov), len(self.ranked)
-        which = "best" if place == 0 else "worst" if place == of - 1 else f"number {place + 1}"
+        which = "best" if place == 0 else "worst" if place == of - 1 else f"rank {place + 1}"
         return f"{which} of {of} fields"
 
     def _name(self, class_id: int) -> str:
@@ -280,7 +295,7 @@ class _Sheet:
         true, predicted = (shown[side].value_counts() for side in ("truth", "predicted"))
         return [
             Key(
-                _swatch(class_style(self.colors.get(c, "#ffffff")), TISSUE),
+                _swatch(class_style(self.colors.get(c, NO_CLASS), KEY_PEN), TISSUE),
                 name,
                 f"{true.get(c, 0):,} true, {predicted.get(c, 0):,} predicted",
             )
@@ -291,10 +306,12 @@ class _Sheet:
         states = set(pd.concat(self.nuclei.values())["state"])
         first, second = ([*(self.colors[c] for c in self.names if c in self.colors), *("#0072ff", "#ffd400")])[:2]
         keys = {
-            "": Key(_swatch(right_style(), PALE), "Errors: correct"),
-            WRONG: Key(_swatch(wrong_style(first, second), PALE), "wrong", "inside: true class, line: predicted class"),
-            MISSED: Key(_swatch(missed_style(first), PALE), "taken for background", "stripes: true class"),
-            UNSCORED: Key(_swatch(BLANK, PALE), "not scored"),
+            "": Key(_swatch(right_style(KEY_PEN), PALE), "Errors: correct"),
+            WRONG: Key(
+                _swatch(wrong_style(first, second, KEY_PEN), PALE), "wrong", "inside: true class, line: predicted class"
+            ),
+            MISSED: Key(_swatch(missed_style(first, KEY_PEN), PALE), "taken for background", "stripes: true class"),
+            UNSCORED: Key(_swatch(blank_style(KEY_PEN), PALE), "not scored"),
         }
         return [key for state, key in keys.items() if not state or state in states]
 
@@ -305,7 +322,7 @@ def _place(page: Image.Image, panel: _Panel, left: int, top: int, width: int) ->
     baseline = top + panel.image.height + round(1.35 * BODY)
     face = font(BODY, bold=panel.bold)
     write(pen, (left, baseline), fitted(panel.line, face, width), face, INK)
-    face = font(BODY - 2)
+    face = font(SMALL)
     write(pen, (left, baseline + round(1.35 * BODY)), fitted(panel.more, face, width), face, FAINT)
 
 
