@@ -21,7 +21,7 @@ def test_list_names_the_floors_first_and_needs_no_torch() -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     rows = [line for line in lines if line.startswith("│")]
-    assert [row.split()[1] for row in rows[:3]] == ["random-vit", "rcf", "stain-filters"]
+    assert [row.split()[1] for row in rows[:4]] == ["none", "random-vit", "rcf", "stain-filters"]
     assert "needs none" in rows[0]
     assert any("uni2-h" in row and "gated" in row and "1536" in row for row in rows)
     code = "import sys; from cryostat.cli.encoders import command\ncommand(['list'], standalone_mode=False)\n"

@@ -52,7 +52,7 @@ def failures(report: CheckReport) -> dict[str, str]:
     return {f.name: f"{f.detail} → {f.remedy}" for f in report.findings if f.passed is False}
 
 
-@pytest.mark.parametrize("name", ["stain-filters", "rcf", "test_vit", "test_vit4", "resnet18+stage3"])
+@pytest.mark.parametrize("name", ["none", "stain-filters", "rcf", "test_vit", "test_vit4", "resnet18+stage3"])
 def test_honest_encoders_pass(name: str) -> None:
     report = check(load_encoder(name, device="cpu"), batch=1, seconds=0)
     assert failures(report) == {}

@@ -136,7 +136,7 @@ def test_layers_whose_weight_is_read_past_them_get_no_adapter() -> None:
     assert all(p.grad is not None for p in learnt(copy).values())
 
 
-@pytest.mark.parametrize("name", ["stain-filters", "rcf"])
+@pytest.mark.parametrize("name", ["stain-filters", "rcf", "none"])
 def test_filters_cannot_learn(name: str) -> None:
     with pytest.raises(SettingError, match=rf"{name} has no trained parameters.*live or cached"):
         tuned(load_encoder(name, device="cpu"))
