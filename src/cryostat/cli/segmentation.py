@@ -88,8 +88,9 @@ def command(
 
 
 def _remarks(console: Console, scored: ScoredMaps) -> None:
-    if scored.missing:
-        console.print(f"[yellow]{len(scored.missing)} fields have no map[/]: all their nuclei count as missed.")
+    if n := len(scored.missing):
+        which, whose = ("field has", "its") if n == 1 else ("fields have", "their")
+        console.print(f"[yellow]{n:,} {which} no map[/]: all {whose} nuclei count as missed.")
     if scored.unlabelled:
         console.print(
             f"{scored.unlabelled:,} true nuclei have no class: they count where classes do not matter, and what is "
