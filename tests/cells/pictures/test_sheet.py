@@ -7,7 +7,7 @@ from PIL import ImageColor
 
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.field import CellClass, DatasetFacts, field_from_table
-from cryostat.cells.pictures.nuclei import CORRECT, GHOST
+from cryostat.cells.pictures.nuclei import CORRECT, GHOST, LOST
 from cryostat.cells.pictures.segments import Segments
 from cryostat.cells.pictures.sheet import GUTTER, MARGIN, choose_fields, prediction_sheet
 from cryostat.cells.writer import DatasetWriter
@@ -66,7 +66,8 @@ def test_errors_stand_out_and_the_rest_is_quiet(squares, table):
     assert tuple(errors[80, 240]) == tuple(errors[80, 242]) == BLUE
     assert near(errors[80, 280], (245, 29, 29))
     # Taken for background: stripes of what it is. Not scored: stripes of grey.
-    assert tuple(errors[280, 40]) == tuple(errors[280, 240]) == ImageColor.getrgb(GHOST)
+    assert tuple(errors[280, 40]) == ImageColor.getrgb(LOST)
+    assert tuple(errors[280, 240]) == ImageColor.getrgb(GHOST)
     missed, unscored = errors[250:310, 50:110].reshape(-1, 3), errors[250:310, 250:310].reshape(-1, 3)
     assert 0.1 < np.mean([near(p, (10, 10, 252)) for p in missed]) < 0.4
     assert not any(near(p, (10, 10, 252), 60) for p in unscored)

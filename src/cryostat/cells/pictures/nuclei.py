@@ -15,8 +15,8 @@ from cryostat.core.errors import IdentityError, SettingError
 RIGHT, WRONG, MISSED, UNSCORED = "right", "wrong", "missed", "unscored"
 """What became of a nucleus: missed is a nucleus taken for background, unscored one without prediction or truth."""
 
-CORRECT, GHOST = "#7f9a86", "#6f6b76"
-"""The grey-green of what is right, and the grey of what was not seen."""
+CORRECT, GHOST, LOST = "#7f9a86", "#6f6b76", "#3a3640"
+"""The grey-green of what is right, the grey of what was not scored, the dark line round what was not seen."""
 
 FILL = 0.28
 """Opacity of a class colour over tissue."""
@@ -114,7 +114,7 @@ def wrong_style(truth: str, predicted: str, pen: Pen) -> Style:
 
 def missed_style(truth: str, pen: Pen) -> Style:
     """A nucleus taken for background: stripes of what it is."""
-    return Style(GHOST, pen.thin, fill=truth, cover=0.95, hatched=True)
+    return Style(LOST, pen.line, fill=truth, cover=0.95, hatched=True)
 
 
 def class_styles(cells: Iterable[int], classes: Iterable[int], colors: Mapping[int, str], pen: Pen) -> dict[int, Style]:

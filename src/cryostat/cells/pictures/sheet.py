@@ -87,9 +87,15 @@ def choose_fields(table: pd.DataFrame, fields: int = 3) -> list[str]:
 
 
 def _ranked(table: pd.DataFrame) -> list[str]:
+    accuracies = _accuracies(table)
+    return sorted(accuracies, key=lambda fov: (-accuracies[fov], fov))
+
+
+def _accuracies(table: pd.DataFrame) -> dict[str, float]:
+    """Field to its accuracy, of fields with scored nuclei."""
     scored = table[table["y_true"] > 0]
-    accuracy = (scored["y_true"] == scored["y_pred"]).groupby(scored["fov_id"].astype(str)).mean()
-    return sorted(accuracy.index, key=lambda fov: (-accuracy[fov], fov))
+    right = (scored["y_true"] == scored["y_pred"]).groupby(scored["fov_id"].astype(str)).mean()
+    return {str(fov): float(share) for fov, share in right.items()}
 
 
 def prediction_sheet(
@@ -171,8 +177,8 @@ class _Sheet:
         return class_colors(self.dataset)
 
     @cached_property
-    def ranked(self) -> list[str]:
-        return _ranked(self.table)
+    def accuracies(self) -> dict[str, float]:
+        return _accuracies(self.table)
 
     @cached_property
     def nuclei(self) -> dict[str, pd.DataFrame]:
@@ -281,10 +287,12 @@ class _Sheet:
         return _Panel(image, f"{_number(len(styles), 'nucleus', 'nuclei')} found", f"{given:,} annotated")
 
     def _rank(self, fov: str) -> str:
-        if fov not in self.ranked or len(self.ranked) == 1:
+        """Its place among all fields; equals share the better one."""
+        of = len(self.accuracies)
+        if fov not in self.accuracies or of == 1:
             return ""
-        place, of = self.ranked.index(fov), len(self.ranked)
-        which = "best" if place == 0 else "worst" if place == of - 1 else f"rank {place + 1}"
+        better = sum(other > self.accuracies[fov] for other in self.accuracies.values())
+        which = "best" if better == 0 else "worst" if better == of - 1 else f"rank {better + 1}"
         return f"{which} of {of} fields"
 
     def _name(self, class_id: int) -> str:
@@ -310,7 +318,7 @@ class _Sheet:
             WRONG: Key(
                 _swatch(wrong_style(first, second, KEY_PEN), PALE), "wrong", "inside: true class, line: predicted class"
             ),
-            MISSED: Key(_swatch(missed_style(first, KEY_PEN), PALE), "taken for background", "stripes: true class"),
+            MISSED: Key(_swatch(missed_style(second, KEY_PEN), PALE), "taken for background", "stripes: true class"),
             UNSCORED: Key(_swatch(blank_style(KEY_PEN), PALE), "not scored"),
         }
         return [key for state, key in keys.items() if not state or state in states]
