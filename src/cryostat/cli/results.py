@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from cryostat.results.records import BrokenRun, RunRecord
     from cryostat.results.scores import Scores
 
+Figures = Mapping[str, Callable[[Any], str]]
+"""Heading of a column to what a row shows under it."""
+
+GAP = 3
+"""Blanks between columns."""
+
 
 @click.group(invoke_without_command=True)
 @click.option("--dataset", multiple=True, help="Only this dataset; may be given several times, as all filters may.")
@@ -80,29 +86,50 @@ def _block(labels: tuple[Any, ...], rows: pd.DataFrame, view: View, per_class: b
     """The runs that compare with each other: one dataset, split, protocol and share of the training data."""
     from cryostat.results.export import spread
 
-    yield _side_by_side(_title(labels), rows, view.figures)
+    for i, figures in enumerate(_fitting(view.figures, rows, width)):
+        yield _side_by_side("" if i else _title(labels), rows, figures)
     classes = [c for c in rows.columns if per_class and c.startswith(view.by_class) and rows[c].notna().any()]
-    fitting = max(2, (width - 50) // 9)
-    for start in range(0, len(classes), fitting):
-        some = classes[start : start + fitting]
-        figures = {c.removeprefix(view.by_class): lambda row, c=c: spread(row[c]) for c in some}
+    by_class = {c.removeprefix(view.by_class): lambda row, c=c: spread(row[c]) for c in classes}
+    for figures in _fitting(by_class, rows, width):
         yield _side_by_side(f"{view.by_class.strip().upper()} by class", rows, figures)
 
 
-def _side_by_side(title: Text | str, rows: pd.DataFrame, figures: Mapping[str, Callable[[Any], str]]) -> Table:
+def _fitting(figures: Figures, rows: pd.DataFrame, width: int) -> Iterator[Figures]:
+    """The figures in as many tables as the width asks for; each has one at least."""
+    free = room = width - sum(_narrowest(name, rows) + GAP for name in _named(rows))
+    some: dict[str, Callable[[Any], str]] = {}
+    for name, figure in figures.items():
+        needed = GAP + max(len(name), *(len(figure(row)) for row in rows.to_dict("records")))
+        if some and needed > free:
+            yield some
+            some, free = {}, room
+        some[name], free = figure, free - needed
+    if some:
+        yield some
+
+
+def _named(rows: pd.DataFrame) -> list[str]:
+    """The columns that name a row."""
+    return ["encoder", "head", *(name for name in ("variant", "folds") if (rows[name] != "").any())]
+
+
+def _narrowest(name: str, rows: pd.DataFrame) -> int:
+    """The width to which a column of names may be folded."""
+    return min(int(rows[name].astype(str).str.len().max()), 6 if name == "variant" else 18)
+
+
+def _side_by_side(title: Text | str, rows: pd.DataFrame, figures: Figures) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    named = ["encoder", "head", *(name for name in ("variant", "folds") if (rows[name] != "").any())]
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in named:
-        widest = int(rows[name].astype(str).str.len().max())
-        table.add_column(name, overflow="fold", min_width=min(widest, 6 if name == "variant" else 18))
+    for name in _named(rows):
+        table.add_column(name, overflow="fold", min_width=_narrowest(name, rows))
     for name in figures:
         table.add_column(name, justify="right", overflow="fold", min_width=min(len(name), 6))
     for i, row in enumerate(rows.to_dict("records")):
-        cells = [*(str(row[name]) for name in named), *(figure(row) for figure in figures.values())]
+        cells = [*(str(row[name]) for name in _named(rows)), *(figure(row) for figure in figures.values())]
         best = "bold" if i == 0 and len(rows) > 1 else ""
         table.add_row(*map(Text, cells), style=best if row["complete"] else "dim")
     return table

@@ -41,8 +41,9 @@ def _classes(scores: SegmentationScores) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("class", overflow="fold")
-    for name in ("nuclei", "predicted", "PQ", "DQ", "SQ", "R²", "precision", "recall", "detection F1", "Dice"):
+    longest = max((len(row.name) for row in scores.per_class), default=0)
+    table.add_column("class", overflow="fold", min_width=min(longest, 12))
+    for name in ("true", "predicted", "PQ", "DQ", "SQ", "R²", "det. P", "det. R", "det. F1", "Dice"):
         table.add_column(name, justify="right")
     for row in scores.per_class:
         figures: list[Any] = [row.pq, row.dq, row.sq, row.r2, row.precision, row.recall, row.f1, row.dice]
