@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from skimage.segmentation import expand_labels
 
-from cryostat.cells.tiling import CellTiles, Piece, window
+from cryostat.cells.tiling import CellTiles, Piece, ring, window
 
 TileReader = Callable[[Sequence[int]], NDArray[Any]]
 """Tile numbers to features (n, h, w, C)."""
@@ -55,14 +54,8 @@ def pool_features(
         instances = np.asarray(tiles.dataset.instances(fov))
         ids = tiles.dataset.cells_of(fov)["cell_id"].to_numpy()
         operators = _operators(tiles, fov, instances, ids, patch)
-        rings = (
-            _operators(tiles, fov, _ring(instances, ring_um / tiles.dataset.mpp(fov)), ids, patch) if ring_um else {}
-        )
+        rings = _operators(tiles, fov, ring(instances, ring_um / tiles.dataset.mpp(fov)), ids, patch) if ring_um else {}
         yield _apply(tiles, read, fov, ids, operators, rings)
-
-
-def _ring(instances: NDArray[Any], pixels: float) -> NDArray[Any]:
-    return np.where(instances > 0, 0, expand_labels(instances, distance=pixels))
 
 
 def _operators(

@@ -76,6 +76,36 @@ def test_labels_keep_class_ids_above_255(tmp_path: Path) -> None:
     assert (labels > 0).sum() == 64 + 100
 
 
+@pytest.mark.parametrize("protocol", [STANDARD, STANDARD.at(0), PAPER])
+def test_nuclei_lie_where_their_labels_lie(tmp_path: Path, protocol: Any) -> None:
+    tiles = CellTiles(dataset_of(tmp_path / "d", noise(48, 40)), protocol, 32)
+    every = range(len(tiles.index()))
+    ids = tiles.instances(every)
+    assert (ids.dtype, ids.shape) == (np.int32, (len(every), 32, 32))
+    np.testing.assert_array_equal(np.array([0, 1, 300])[ids], tiles.labels(every))
+
+
+def test_rings_surround_nuclei_and_leave_their_neighbours_out(tmp_path: Path) -> None:
+    tiles = CellTiles(dataset_of(tmp_path / "d", noise(48, 48)), STANDARD.at(0), 48)
+    found = tiles.rings([0], 0.5)[0]
+    # 0.5 µm are two pixels; the ring of a square is its four sides and what is near its corners.
+    assert found[6, 2:14].tolist() == [1, 1, *[0] * 8, 1, 1]
+    assert found[2:4, 2:4].tolist() == [[0, 0], [0, 1]]
+    assert found[25, 16:34].tolist() == [0, 0, 2, 2, *[0] * 10, 2, 2, 0, 0]
+    assert not found[tiles.instances([0])[0] > 0].any()
+    assert not tiles.rings([0], 0)[0].any()
+
+
+def test_rings_keep_their_width_at_another_scale_and_their_place_in_padded_tiles(tmp_path: Path) -> None:
+    tissue = dataset_of(tmp_path / "d", noise(48, 48))
+    half = CellTiles(tissue, STANDARD.at(0.5), 24).rings([0], 1.0)[0]
+    full = CellTiles(tissue, STANDARD.at(0), 48).rings([0], 1.0)[0]
+    np.testing.assert_array_equal(half, full[1::2, 1::2])
+    padded = CellTiles(tissue, PAPER, 32).rings([0], 1.0)[0]
+    np.testing.assert_array_equal(padded[4:28, 4:28], full[:24, :24])
+    assert padded.sum() == full[:24, :24].sum()
+
+
 def test_flexible_encoders_take_smaller_tiles_where_fields_are_small(tmp_path: Path) -> None:
     tissue = dataset_of(tmp_path / "d", noise(256, 256))
     fixed = EncoderCard("e", "E", "ViT", 224, 14, 8, 1)

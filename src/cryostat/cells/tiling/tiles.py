@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.segmentation import expand_labels
 
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.protocols import Protocol
@@ -22,6 +23,9 @@ CODE = "1"
 
 SAMPLED_FIELDS = 32
 """Fields shown to encoders that adapt to unlabelled pixels."""
+
+KEPT_FIELDS = 64
+"""Fields whose nuclei, and whose rings, are kept in memory: a quarter of a gigabyte of rings of 1000 × 1000 px."""
 
 
 class CellTiles:
@@ -40,6 +44,8 @@ class CellTiles:
         self._tiles_of = {str(fov): rows.to_numpy() for fov, rows in self._table.groupby("fov_id", sort=False)["tile"]}
         self._field = lru_cache(maxsize=4)(self._read_field)
         self._labels = lru_cache(maxsize=None)(self._read_labels)
+        self._instances = lru_cache(maxsize=KEPT_FIELDS)(self._read_instances)
+        self._rings = lru_cache(maxsize=KEPT_FIELDS)(self._read_rings)
 
     def identity(self) -> Mapping[str, Any]:
         """Dataset, cut, scale and scaling of pixels."""
@@ -89,11 +95,31 @@ class CellTiles:
 
     def labels(self, tiles: Sequence[int]) -> NDArray[np.int16]:
         """(n, S, S) class of each pixel, 0 where there is none (background, padding, mirrored margin)."""
-        batch = np.zeros((len(tiles), self.tile_size, self.tile_size), np.int16)
+        labels: NDArray[np.int16] = self._placed(tiles, self._labels, np.int16)
+        return labels
+
+    def instances(self, tiles: Sequence[int]) -> NDArray[np.int32]:
+        """(n, S, S) nucleus id of each pixel, placed as `labels` is; 0 where there is none."""
+        ids: NDArray[np.int32] = self._placed(tiles, self._instances, np.int32)
+        return ids
+
+    def rings(self, tiles: Sequence[int], ring_um: float) -> NDArray[np.int32]:
+        """(n, S, S) id of the nucleus in whose ring of context each pixel lies, placed as `labels` is; 0 for none.
+
+        Args:
+            tiles: Numbers of tiles.
+            ring_um: Width of the rings, µm.
+        """
+        ids: NDArray[np.int32] = self._placed(tiles, partial(self._rings, ring_um=ring_um), np.int32)
+        return ids
+
+    def _placed(self, tiles: Sequence[int], read: Callable[[str], NDArray[Any]], dtype: type[Any]) -> NDArray[Any]:
+        """(n, S, S) cut from whole fields, 0 in padding and mirrored margins."""
+        batch = np.zeros((len(tiles), self.tile_size, self.tile_size), dtype)
         for out, tile in zip(batch, tiles, strict=True):
             p = self.piece(tile)
-            labels = self._labels(self._rows[tile]["fov_id"])[p.y : p.y + p.height, p.x : p.x + p.width]
-            out[p.above : p.above + p.height, p.left : p.left + p.width] = labels
+            field = read(self._rows[tile]["fov_id"])[p.y : p.y + p.height, p.x : p.x + p.width]
+            out[p.above : p.above + p.height, p.left : p.left + p.width] = field
         return batch
 
     def sample_images(self) -> Iterator[NDArray[np.float32]]:
@@ -140,6 +166,13 @@ class CellTiles:
         labels = self.dataset.semantic(fov_id) if published else self.dataset.class_map(fov_id)
         return nearest(labels, self.field_shape(fov_id)).astype(np.int16)
 
+    def _read_instances(self, fov_id: str) -> NDArray[Any]:
+        return nearest(self.dataset.instances(fov_id), self.field_shape(fov_id))
+
+    def _read_rings(self, fov_id: str, ring_um: float) -> NDArray[Any]:
+        rings = ring(self.dataset.instances(fov_id), ring_um / self.dataset.mpp(fov_id))
+        return nearest(rings, self.field_shape(fov_id))
+
     def _paste(self, out: NDArray[np.float32], fov_id: str, p: Piece) -> None:
         pixels = self._field(fov_id)[p.y : p.y + p.height, p.x : p.x + p.width]
         if self.protocol.tiling.kind == "even-cut":
@@ -180,6 +213,12 @@ def nearest(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     rows = ((np.arange(shape[0]) + 0.5) * labels.shape[0] / shape[0]).astype(int)
     columns = ((np.arange(shape[1]) + 0.5) * labels.shape[1] / shape[1]).astype(int)
     return labels[np.ix_(rows, columns)]
+
+
+def ring(instances: NDArray[Any], pixels: float) -> NDArray[Any]:
+    """(H, W) id of the nearest nucleus of each pixel outside all nuclei, 0 further away than so many pixels."""
+    ids: NDArray[Any] = np.where(instances > 0, 0, expand_labels(instances, distance=pixels))
+    return ids
 
 
 def _mirror(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
