@@ -55,7 +55,7 @@ def extract(
     loaded = load_encoder(encoder, weights=weights, device=device, precision=precision)
     tissue = load_dataset(dataset, home)
     features = encode(loaded, tissue, protocol=protocol, mpp=mpp, home=home, batch_size=batch_size)
-    for store in features.stores.values():
+    for store in features.stored:
         click.echo(f"{store.tiles:,} tiles in {store.folder}")
     for fov, reason in features.failures.items():
         click.echo(f"failed: {fov}: {reason}", err=True)

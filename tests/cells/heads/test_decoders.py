@@ -34,13 +34,13 @@ def test_logits_have_the_size_of_the_image_whatever_the_grid(grid: int) -> None:
     maps = [torch.randn(2, 32, grid, grid) for _ in range(4)]
     with torch.no_grad():
         assert UNetR(32, 5)(maps, torch.randn(2, 3, 224, 224)).shape == (2, 5, 224, 224)
-        assert DPT(32, 5)(maps, 224).shape == (2, 5, 224, 224)
+        assert DPT(32, 5)(maps, torch.empty(2, 3, 224, 224)).shape == (2, 5, 224, 224)
 
 
 def test_every_map_and_every_parameter_takes_part() -> None:
     maps = [torch.randn(2, 16, 4, 4, requires_grad=True) for _ in range(4)]
     image = torch.randn(2, 3, 64, 64)
-    for model, logits in ((m := UNetR(16, 3), m(maps, image)), (m := DPT(16, 3), m(maps, 64))):
+    for model, logits in ((m := UNetR(16, 3), m(maps, image)), (m := DPT(16, 3), m(maps, image))):
         logits.square().mean().backward()
         assert all(float(z.grad.abs().sum()) > 0 for z in maps)
         idle = [name for name, p in model.named_parameters() if p.grad is None]

@@ -46,12 +46,13 @@ class Tiles:
 def test_the_head_at_drawn_pixels_equals_its_enlarged_maps(grid: int, size: int) -> None:
     tiles, store, head = Tiles(size), Store(grid), LinearHead(3, 2)
     features, targets = draw_pixels(tiles, store, [0, 1], OUTPUTS, 10**9, seed=0)
-    maps = head.maps(torch.from_numpy(store.maps.astype(np.float32)), size)
-    by_hand = head(torch.from_numpy(store.maps.astype(np.float32))).permute(0, 3, 1, 2)
+    tokens = torch.from_numpy(store.maps.astype(np.float32))
+    maps = head([tokens.permute(0, 3, 1, 2)], torch.empty(1, 3, size, size))
+    by_hand = head.classify(tokens).permute(0, 3, 1, 2)
     torch.testing.assert_close(maps, F.interpolate(by_hand, size=(size, size), mode="bilinear", align_corners=False))
     labelled = torch.from_numpy(tiles.maps > 0)
     expected = maps.permute(0, 2, 3, 1)[labelled]
-    torch.testing.assert_close(head(torch.from_numpy(features)), expected, rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(head.classify(torch.from_numpy(features)), expected, rtol=1e-3, atol=2e-3)
     assert targets.tolist() == (tiles.maps[tiles.maps > 0] - 1).tolist()
 
 

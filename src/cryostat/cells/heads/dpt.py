@@ -30,8 +30,9 @@ class DPT(nn.Module):
             nn.Conv2d(inner, logits, 1),
         )
 
-    def forward(self, maps: Sequence[Tensor], size: int) -> Tensor:
-        """Four (N, C, h, w) maps, from early to late, to (N, K, size, size) logits."""
+    def forward(self, maps: Sequence[Tensor], image: Tensor) -> Tensor:
+        """Four (N, C, h, w) maps, early to late, to (N, K, S, S) logits; of the (N, 3, S, S) image only S counts."""
+        size = image.shape[-1]
         projected = [project(z) for project, z in zip(self.project, maps, strict=True)]
         x: Tensor | None = None
         for fuse, z in zip(self.fuse, reversed(projected), strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,12 +23,10 @@ class LinearHead(nn.Module):
         super().__init__()
         self.classify = nn.Linear(width, logits)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(…, C) features to (…, K) logits."""
-        logits: Tensor = self.classify(features)
-        return logits
+    def forward(self, maps: Sequence[Tensor], image: Tensor) -> Tensor:
+        """(N, C, h, w) tokens as the last of the maps to (N, K, S, S) logits; of the (N, 3, S, S) image only S counts.
 
-    def maps(self, tokens: Tensor, size: int) -> Tensor:
-        """(N, h, w, C) token maps to (N, K, size, size) logits, bilinear, corners not aligned, as published."""
-        logits = self(tokens).permute(0, 3, 1, 2).contiguous()
-        return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+        Bilinear, corners not aligned, as published.
+        """
+        logits = self.classify(maps[-1].permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
+        return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)

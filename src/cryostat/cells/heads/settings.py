@@ -147,7 +147,6 @@ class HoverNeXtSettings(TileSettings):
         instances: Also train the instance decoder, so that the model finds nuclei by itself.
         instance_weight: Share of the instance loss.
         gamma: Power of the focal loss.
-        drop: Drop-out of the backbone.
         drop_path: Stochastic depth of the backbone.
     """
 
@@ -157,7 +156,6 @@ class HoverNeXtSettings(TileSettings):
     instances: bool = True
     instance_weight: float = 0.1
     gamma: float = 2.0
-    drop: float = 0.0
     drop_path: float = 0.1
 
 

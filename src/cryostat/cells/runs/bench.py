@@ -1,14 +1,14 @@
-"""The bench: runs specs one after another, sharing encoders, features and pooled nuclei."""
+"""The bench: runs specs, sharing encoders, features and passes, and keeps what comes of them."""
 
 from __future__ import annotations
 
 import datetime
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,48 +16,21 @@ import numpy as np
 from safetensors.numpy import save_file
 from torch import Tensor
 
-import cryostat.cells.heads.linear
-import cryostat.cells.heads.probe
-import cryostat.cells.pooling
-import cryostat.cells.runs.fits
-import cryostat.cells.runs.predict
-import cryostat.cells.training.classifier
-import cryostat.cells.training.common
-import cryostat.cells.training.linear
-import cryostat.cells.training.probe
-from cryostat.cells.dataset import Split, load_dataset
-from cryostat.cells.heads import head_settings
+from cryostat.cells.dataset import load_dataset
 from cryostat.cells.runs.environment import Phases, environment
-from cryostat.cells.runs.fits import fit_and_predict
-from cryostat.cells.runs.material import Features, encode
+from cryostat.cells.runs.fits import Fit, fit_on_vectors
+from cryostat.cells.runs.material import Features, prepare
+from cryostat.cells.runs.modes import Mode
+from cryostat.cells.runs.prepared import Prepared, prepare_run
 from cryostat.cells.runs.spec import RunSpec
-from cryostat.cells.splits import subset
-from cryostat.core.errors import EncoderError
-from cryostat.core.files import safe_name, write_json
+from cryostat.cells.runs.tilefits import fit_on_tiles
+from cryostat.core.errors import CryostatError, EncoderError
+from cryostat.core.files import write_json
 from cryostat.core.home import Home
-from cryostat.core.identity import code_version, digest
 from cryostat.encoders.registry import load_encoder
 from cryostat.results.predictions import write_predictions
 from cryostat.results.records import RunRecord
 from cryostat.results.scores import score
-
-CODE = (
-    cryostat.cells.heads.linear,
-    cryostat.cells.heads.probe,
-    cryostat.cells.pooling,
-    cryostat.cells.runs.fits,
-    cryostat.cells.runs.predict,
-    cryostat.cells.training.common,
-    cryostat.cells.training.linear,
-    cryostat.cells.training.classifier,
-    cryostat.cells.training.probe,
-)
-"""The modules that determine a run beyond its features."""
-
-
-@cache
-def _code() -> str:
-    return code_version(*CODE)
 
 
 class Bench:
@@ -67,22 +40,25 @@ class Bench:
         home: Where datasets, features and runs live.
         device: `auto`, `cpu`, `cuda` …
         batch_size: Tiles an encoder pass.
+        planned: Runs to come: the layers that they read of one encoder are stored in one pass.
     """
 
-    def __init__(self, home: Home, *, device: str = "auto", batch_size: int = 32) -> None:
-        self.home, self.device, self.batch_size = home, device, batch_size
-        self._features = lru_cache(maxsize=1)(self._encode)
+    def __init__(
+        self, home: Home, *, device: str = "auto", batch_size: int = 32, planned: Sequence[RunSpec] = ()
+    ) -> None:
+        self.home, self.device, self.batch_size, self.planned = home, device, batch_size, planned
+        self._features = lru_cache(maxsize=1)(self._prepare)
 
     def features(self, spec: RunSpec) -> Features:
-        """The encoded dataset of a run; runs that differ only in head, split, fraction or seed share it."""
-        return self._features(spec.dataset, spec.encoder, spec.protocol, spec.mpp, spec.weights, spec.precision)
+        """The dataset of a run as its encoder sees it; runs that differ only in what is trained share it."""
+        return self._features(*sight(spec))
 
-    def _encode(
+    def _prepare(
         self, dataset: str, name: str, protocol: str, mpp: float | None, weights: str | None, precision: str | None
     ) -> Features:
         encoder = load_encoder(name, weights=weights, device=self.device, precision=precision)
         tissue = load_dataset(dataset, self.home)
-        return encode(encoder, tissue, protocol=protocol, mpp=mpp, home=self.home, batch_size=self.batch_size)
+        return prepare(encoder, tissue, protocol=protocol, mpp=mpp, home=self.home, batch_size=self.batch_size)
 
     def run(self, spec: RunSpec) -> RunRecord:
         """Execute one run, or find it finished.
@@ -90,10 +66,43 @@ class Bench:
         Raises:
             CryostatError: Whatever stands in the way, with the remedy.
         """
-        phases = Phases()
+        return _finish([self._ready(spec, Phases())], self.home)[0]
+
+    def run_together(self, specs: Sequence[RunSpec]) -> list[RunRecord | CryostatError]:
+        """Execute runs that can share encoder passes together; a record each, or what stood in its way."""
+        found: dict[int, RunRecord | CryostatError] = {}
+        ready: dict[int, tuple[Prepared, Phases]] = {}
+        for number, spec in enumerate(specs):
+            try:
+                ready[number] = self._ready(spec, Phases())
+            except CryostatError as error:
+                found[number] = error
+        for group in _sharing({number: run for number, (run, _) in ready.items()}):
+            try:
+                records: Sequence[RunRecord | CryostatError] = _finish([ready[number] for number in group], self.home)
+            except CryostatError as error:
+                records = [error] * len(group)
+            found.update(zip(group, records, strict=True))
+        return [found[number] for number in range(len(specs))]
+
+    def _ready(self, spec: RunSpec, phases: Phases) -> tuple[Prepared, Phases]:
         with phases.phase("features"):
             features = self.features(spec)
-        return _run(features, spec, self.home, phases)
+            self._store(features, spec)
+            return prepare_run(features, spec, self.home), phases
+
+    def _store(self, features: Features, spec: RunSpec) -> None:
+        """Store what this run and those planned beside it read, in one pass."""
+        views = spec.resolved_mode().views
+        alike = [s for s in (spec, *self.planned) if sight(s) == sight(spec)]
+        heads = {s.head for s in alike if s.resolved_mode() == Mode("cached", views)}
+        if spec.head in heads:
+            features.require([layer for head in sorted(heads) for layer in features.layers_of(head)], views)
+
+
+def sight(spec: RunSpec) -> tuple[Any, ...]:
+    """What decides how an encoder sees a dataset."""
+    return spec.dataset, spec.encoder, spec.protocol, spec.mpp, spec.weights, spec.precision
 
 
 def fit(
@@ -104,6 +113,7 @@ def fit(
     fraction: float = 1.0,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
+    mode: str | None = None,
     home: Home | None = None,
 ) -> RunRecord:
     """Fit a head on an encoded dataset, score it on the test part, and keep the run.
@@ -115,6 +125,7 @@ def fit(
         fraction: Share of the training fields of view.
         seed: Seeds the head, its training and the choice of the fraction.
         settings: Settings of the head that differ from its defaults.
+        mode: `cached`, `cached:8`, `live`, `finetune`, `lora:16`; the protocol's by default.
         home: Where runs live.
     """
     encoder = features.encoder
@@ -129,42 +140,70 @@ def fit(
         mpp=features.protocol.tiling.mpp,
         precision=encoder.precision,
         head_settings=settings or {},
+        mode=mode,
     )
-    return _run(features, spec, home or Home.find(), Phases())
+    target = home or Home.find()
+    return _finish([(prepare_run(features, spec, target), Phases())], target)[0]
 
 
-def _run(features: Features, spec: RunSpec, home: Home, phases: Phases) -> RunRecord:
-    settings = head_settings(spec.head, spec.head_settings)
-    split = features.usable(subset(features.dataset.split(spec.split), spec.fraction, spec.seed))
-    identity = _identity(spec, features, split, settings)
-    run_id = "-".join((spec.dataset, spec.split, features.encoder.card.name, spec.head, digest(identity, 10)))
-    folder = home.runs / safe_name(run_id)
-    if (folder / "run.json").exists():
-        return RunRecord.load(folder)
-    before = features.encoder.weights_hash()
-    with phases.phase("fit"):
-        fitted = fit_and_predict(features, split, spec.head, settings, spec.seed)
-    frozen = _prove_frozen(features, before)
-    table = fitted.table.assign(run_id=run_id)
+def _sharing(runs: Mapping[int, Prepared]) -> list[list[int]]:
+    """Groups of runs that can be trained beside each other: live on one encoder, one split, one window, one ring."""
+    groups: list[tuple[Any, float, list[int]]] = []
+    for number, run in runs.items():
+        if run.mode.kind != "live":
+            groups.append((None, 0.0, [number]))
+            continue
+        key = (id(run.features), run.spec.split, run.settings.window, run.settings.augment)
+        ring = float(getattr(run.settings, "ring_um", 0.0))
+        for i, (known, width, members) in enumerate(groups):
+            if known == key and (ring == 0 or width in (0, ring)):
+                groups[i] = (key, max(width, ring), [*members, number])
+                break
+        else:
+            groups.append((key, ring, [number]))
+    return [members for _, _, members in groups]
+
+
+def _finish(ready: Sequence[tuple[Prepared, Phases]], home: Home) -> list[RunRecord]:
+    """Fit, score and keep runs that belong together; finished ones are found."""
+    missing = [(run, phases) for run, phases in ready if not run.finished]
+    if missing:
+        runs = [run for run, _ in missing]
+        shared, features = Phases(), runs[0].features
+        before = features.encoder.weights_hash()
+        with shared.phase("fit"):
+            fits = fit_on_tiles(runs, home) if runs[0].on_tiles else [fit_on_vectors(run) for run in runs]
+        after = _prove_frozen(features, before)
+        for (run, phases), fitted in zip(missing, fits, strict=True):
+            phases.entries.update(shared.entries)
+            phases.entries["fit"]["shared_by"] = len(runs)
+            _keep(run, phases, fitted, {"encoder_weights_before": before, "encoder_weights_after": after})
+    return [RunRecord.load(run.folder) for run, _ in ready]
+
+
+def _keep(run: Prepared, phases: Phases, fitted: Fit, frozen: Mapping[str, Any]) -> None:
+    features = run.features
+    table = fitted.table.assign(run_id=run.run_id)
     with phases.phase("score"):
         scores = score(table, features.dataset.classes, class_set=features.protocol.scoring.class_set)
     record = RunRecord(
-        run_id=run_id,
+        run_id=run.run_id,
         benchmark="cells",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        identity=identity,
-        settings=_settings(spec, features),
-        training={**fitted.log.summary(), **frozen},
+        identity=run.identity,
+        settings=_settings(run),
+        training={**fitted.log.summary(), "mode": str(run.mode), **frozen, **_prove_learnt(run, fitted, frozen)},
         phases=phases.entries,
         environment={**environment(), "device": str(features.encoder.device)},
         failures=[{"fov_id": fov, "reason": reason} for fov, reason in features.failures.items()],
     )
-    with _draft(folder) as draft:
+    with _draft(run.folder) as draft:
         write_predictions(draft / "predictions.parquet", table)
         write_json(draft / "scores.json", scores.to_dict())
         save_file({name: _plain(t) for name, t in fitted.tensors.items()}, draft / "head.safetensors")
+        for name, write in fitted.extras.items():
+            write(draft / name)
         record.save(draft)
-    return RunRecord.load(folder)
 
 
 @contextmanager
@@ -182,33 +221,23 @@ def _draft(folder: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _identity(spec: RunSpec, features: Features, split: Split, settings: Any) -> dict[str, Any]:
-    return {
-        "benchmark": "cells",
-        "dataset": features.dataset.identity,
-        "split": digest(dict(split.parts)),
-        "fraction": spec.fraction,
-        "features": {layer: store.identity for layer, store in features.stores.items()},
-        "head": {"name": spec.head, **asdict(settings)},
-        "protocol": features.protocol.rules(),
-        "seed": spec.seed,
-        "code": _code(),
-    }
-
-
-def _settings(spec: RunSpec, features: Features) -> dict[str, Any]:
-    settings = asdict(spec)
+def _settings(run: Prepared) -> dict[str, Any]:
+    features = run.features
+    settings = asdict(run.spec)
     # As resolved: a timm model without weights says so in its name, and a default is written out.
     settings["encoder"] = features.encoder.card.name
     settings["precision"] = features.encoder.precision
     settings["mpp"] = features.protocol.tiling.mpp
+    settings["mode"] = str(run.mode)
+    settings["head_settings"] = asdict(run.settings)
+    settings["layers"] = features.layers_of(run.spec.head)
     settings["quirks"] = features.protocol.quirks()
     settings["classes"] = {str(c.id): c.name for c in features.dataset.classes}
     return settings
 
 
-def _prove_frozen(features: Features, before: str) -> dict[str, Any]:
-    """The evidence that the encoder was frozen.
+def _prove_frozen(features: Features, before: str) -> str:
+    """The hash of the shared encoder's weights after training, which is that before it.
 
     Raises:
         EncoderError: Its weights changed during the run.
@@ -219,7 +248,25 @@ def _prove_frozen(features: Features, before: str) -> dict[str, Any]:
             f"the weights of {features.encoder.card.name} changed during the run, although it was to be frozen",
             remedy="Report this; the run was not kept",
         )
-    return {"mode": "cached", "encoder_weights_before": before, "encoder_weights_after": after}
+    return after
+
+
+def _prove_learnt(run: Prepared, fitted: Fit, frozen: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What became of an encoder that learnt; under LoRA its own weights must be those from before.
+
+    Raises:
+        EncoderError: What was to be frozen changed.
+    """
+    before = frozen["encoder_weights_before"]
+    proof = fitted.proof
+    base = proof.get("tuned_base_weights", before)
+    learnt_encoder = any(name.startswith("encoder.") for name in fitted.log.optimised)
+    if base != before or learnt_encoder != run.mode.tunes:
+        raise EncoderError(
+            f"the training of {run.run_id} does not prove its mode {run.mode}",
+            remedy="Report this; the run was not kept",
+        )
+    return proof
 
 
 def _plain(tensor: Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

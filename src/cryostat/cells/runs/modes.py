@@ -53,6 +53,11 @@ class Mode:
         return self.number if self.kind == "cached" else 1
 
     @property
+    def tunes(self) -> bool:
+        """Whether the encoder learns."""
+        return self.kind in ("finetune", "lora")
+
+    @property
     def frozen(self) -> bool:
         """Whether the encoder must not change."""
         return self.kind in ("cached", "live")

@@ -20,11 +20,10 @@ CODE = "1"
 """Version of the pooling rules; raise it when the same settings pool otherwise."""
 
 
-class _Folder(Protocol):
-    folder: Path
+class _Store(Protocol):
+    @property
+    def folder(self) -> Path: ...
 
-
-class _Store(_Folder, Protocol):
     def read(self, tiles: Sequence[int]) -> NDArray[np.float16]: ...
 
 
@@ -50,6 +49,11 @@ def pooled_cells(tiles: CellTiles, store: _Store, *, patch: int, ring_um: float)
 def _pool_all(tiles: CellTiles, read: TileReader, patch: int, ring_um: float) -> PooledCells:
     fovs = list(map(str, tiles.dataset.fovs.index))
     parts = list(track(pool_features(tiles, read, fovs, patch=patch, ring_um=ring_um), "Pooling nuclei", len(fovs)))
+    return joined(parts)
+
+
+def joined(parts: Sequence[PooledCells]) -> PooledCells:
+    """The nuclei of several fields, of which some may have none."""
     filled = [part for part in parts if len(part.rows)] or parts[:1]
     return PooledCells(
         pd.concat([part.rows for part in filled], ignore_index=True), np.concatenate([part.features for part in filled])

@@ -56,19 +56,24 @@ class GivenNuclei:
 
     def means(self, fitted: DenseMaps) -> NDArray[np.float32]:
         """(n, K) mean softmax over the pixels of each nucleus, in the order of `rows`."""
-        found: list[Tensor] = []
+        return self.means_of([fitted])[0]
+
+    def means_of(self, fitted: Sequence[DenseMaps]) -> list[NDArray[np.float32]]:
+        """The means of several heads, field by field, so that heads on one encoder can share its pass."""
+        found: list[list[Tensor]] = [[] for _ in fitted]
         for fov, group in itertools.groupby(self._indices, key=lambda entry: entry[0]):
-            if self._whole:
-                maps = blended_map(fitted, self.tiles, fov)
-                found += [index.means(maps) for _, _, index in group]
-            else:
-                indices = [index for _, _, index in group]
-                cut = _tile_maps(fitted, self.tiles.tiles_of(fov).tolist())
-                found += [
-                    index.means(_inside(maps, self.tiles.piece(tile)))
-                    for index, (tile, maps) in zip(indices, cut, strict=True)
-                ]
-        return torch.cat(found).float().cpu().numpy()
+            indices = [index for _, _, index in group]
+            for means, head in zip(found, fitted, strict=True):
+                means += self._means_in(fov, indices, head)
+        return [torch.cat(means).float().cpu().numpy() for means in found]
+
+    def _means_in(self, fov: str, indices: Sequence[NucleusIndex], head: DenseMaps) -> list[Tensor]:
+        if self._whole:
+            maps = blended_map(head, self.tiles, fov)
+            return [index.means(maps) for index in indices]
+        cut = _tile_maps(head, self.tiles.tiles_of(fov).tolist())
+        pairs = zip(indices, cut, strict=True)
+        return [index.means(_inside(maps, self.tiles.piece(tile))) for index, (tile, maps) in pairs]
 
     def _indices_of(self, fov: str, device: torch.device) -> Iterator[tuple[str, int, NucleusIndex]]:
         instances = np.asarray(self.tiles.dataset.instances(fov)).astype(np.int32)
@@ -101,8 +106,8 @@ def blended_map(fitted: DenseMaps, tiles: CellTiles, fov: str) -> Tensor:
         p = tiles.piece(tile)
         if total is None:
             total = torch.zeros(len(maps), height, width, device=device)
-        inside = weight[: p.height, : p.width]
-        total[:, p.y : p.y + p.height, p.x : p.x + p.width] += maps[:, : p.height, : p.width] * inside
+        inside = weight[p.above : p.above + p.height, p.left : p.left + p.width]
+        total[:, p.y : p.y + p.height, p.x : p.x + p.width] += _inside(maps, p) * inside
         norm[p.y : p.y + p.height, p.x : p.x + p.width] += inside
     if total is None:
         raise ValueError(f"field {fov} has no tiles")

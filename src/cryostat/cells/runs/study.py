@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 
-from cryostat.cells.runs.bench import Bench
+from cryostat.cells.runs.bench import Bench, sight
 from cryostat.cells.runs.spec import RunSpec
 from cryostat.core.errors import CryostatError
 from cryostat.core.files import safe_name, write_json
@@ -35,20 +35,34 @@ def run_specs(
         batch_size: Tiles an encoder pass.
         study: Name under which the list of outcomes is kept in `home/studies`; not kept when empty.
     """
-    bench = Bench(home, device=device, batch_size=batch_size)
-    outcomes: list[Outcome] = []
-    for spec in track(specs, "Runs"):
-        outcomes.append(_attempt(bench, spec))
+    bench = Bench(home, device=device, batch_size=batch_size, planned=specs)
+    outcomes: dict[int, Outcome] = {}
+    for unit in track(_units(specs), "Runs"):
+        outcomes.update(zip(unit, _attempt(bench, [specs[number] for number in unit]), strict=True))
         if study:
-            write_json(home.root / "studies" / f"{safe_name(study)}.json", [_row(o) for o in outcomes])
-    return outcomes
+            rows = [_row(outcomes[number]) for number in sorted(outcomes)]
+            write_json(home.root / "studies" / f"{safe_name(study)}.json", rows)
+    return [outcomes[number] for number in range(len(specs))]
 
 
-def _attempt(bench: Bench, spec: RunSpec) -> Outcome:
+def _units(specs: Sequence[RunSpec]) -> list[list[int]]:
+    """Runs one by one, but those of live training on one encoder and split together."""
+    units: dict[Hashable, list[int]] = {}
+    for number, spec in enumerate(specs):
+        live = spec.resolved_mode().kind == "live"
+        units.setdefault((*sight(spec), spec.split) if live else number, []).append(number)
+    return list(units.values())
+
+
+def _attempt(bench: Bench, specs: Sequence[RunSpec]) -> list[Outcome]:
     try:
-        return Outcome(spec, bench.run(spec))
+        found = bench.run_together(specs)
     except CryostatError as error:
-        return Outcome(spec, None, str(error))
+        found = [error] * len(specs)
+    return [
+        Outcome(spec, None, str(one)) if isinstance(one, CryostatError) else Outcome(spec, one)
+        for spec, one in zip(specs, found, strict=True)
+    ]
 
 
 def _row(outcome: Outcome) -> dict[str, object]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -76,10 +76,11 @@ class BestKeeper:
     Args:
         model: The model whose weights are kept.
         patience: Looks without a better score before `look` says stop.
+        last_of_equals: Keep the later of two equals instead.
     """
 
-    def __init__(self, model: nn.Module, patience: int) -> None:
-        self.model, self.patience = model, patience
+    def __init__(self, model: nn.Module, patience: int, *, last_of_equals: bool = False) -> None:
+        self.model, self.patience, self.last_of_equals = model, patience, last_of_equals
         self.log = TrainingLog()
         self._best = copy.deepcopy(model.state_dict())
         self._waited = 0
@@ -88,7 +89,8 @@ class BestKeeper:
         """Note a validation score; True when training should stop."""
         self.log.looks.append({"step": step, "loss": loss, "valid_macro_f1": score})
         self.log.steps = step
-        if score > self.log.best_score:
+        better = score > self.log.best_score
+        if better or (self.last_of_equals and score == self.log.best_score):
             self.log.best_score, self.log.best_at, self._waited = score, step, 0
             self._best = copy.deepcopy(self.model.state_dict())
         else:
@@ -99,6 +101,15 @@ class BestKeeper:
     def restore(self) -> None:
         """Put the best weights back into the model."""
         self.model.load_state_dict(self._best)
+
+    def state(self) -> dict[str, Any]:
+        """The log and the best weights, as plain data and tensors."""
+        return {"log": asdict(self.log), "best": self._best, "waited": self._waited}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.log = TrainingLog(**state["log"])
+        self._best, self._waited = dict(state["best"]), int(state["waited"])
 
 
 @contextmanager

@@ -14,14 +14,32 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from cryostat.cells.heads.linear import LinearHead
 from cryostat.cells.heads.settings import LinearSettings
-from cryostat.cells.tiling import CellTiles
+from cryostat.cells.protocols import Protocol as Rules
 from cryostat.cells.training.classifier import fit_classifier
 from cryostat.cells.training.common import IGNORED, Outputs, Standardiser, TrainingLog
 from cryostat.core.errors import InputError
+
+
+class LabelledTiles(Protocol):
+    """Tiles with a class at each pixel."""
+
+    @property
+    def tile_size(self) -> int:
+        """Side of a tile in px."""
+        ...
+
+    @property
+    def protocol(self) -> Rules:
+        """Rules of the tiles."""
+        ...
+
+    def labels(self, tiles: Sequence[int]) -> NDArray[np.int16]:
+        """(n, S, S) class ids of the given tiles."""
+        ...
 
 
 class TokenMaps(Protocol):
@@ -56,11 +74,13 @@ class FittedLinear:
     def probabilities(self, tiles: Sequence[int]) -> Tensor:
         """(n, K, S, S) softmax maps of the given tiles, on the device."""
         tokens = torch.from_numpy(self.standardiser(self.maps.read(tiles))).to(self.device)
-        return self.model.maps(tokens, self.tile_size).softmax(1)
+        image = tokens.new_empty(1, 3, self.tile_size, self.tile_size)
+        probabilities: Tensor = self.model([tokens.permute(0, 3, 1, 2)], image).softmax(1)
+        return probabilities
 
 
 def fit_linear(
-    tiles: CellTiles,
+    tiles: LabelledTiles,
     maps: TokenMaps,
     train: Sequence[int],
     evaluate: Callable[[FittedLinear], float],
@@ -91,10 +111,12 @@ def fit_linear(
     standardiser = Standardiser.fit([features]) if standardised else Standardiser.none(width)
 
     def fitted(model: Any, log: TrainingLog) -> FittedLinear:
-        return FittedLinear(model, maps, standardiser, tiles.tile_size, device, log)
+        head = LinearHead(width, len(outputs)).to(device)
+        head.classify = model
+        return FittedLinear(head.eval(), maps, standardiser, tiles.tile_size, device, log)
 
     model, log = fit_classifier(
-        lambda: LinearHead(width, len(outputs)),
+        lambda: nn.Linear(width, len(outputs)),
         standardiser(features),
         targets,
         len(outputs),
@@ -107,7 +129,7 @@ def fit_linear(
 
 
 def draw_pixels(
-    tiles: CellTiles, maps: TokenMaps, train: Sequence[int], outputs: Outputs, most: int, seed: int
+    tiles: LabelledTiles, maps: TokenMaps, train: Sequence[int], outputs: Outputs, most: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Labelled pixels drawn evenly from the training tiles, and the features interpolated there.
 
@@ -130,7 +152,7 @@ def draw_pixels(
 
 
 def _choose(
-    tiles: CellTiles, train: Sequence[int], outputs: Outputs, most: int, seed: int
+    tiles: LabelledTiles, train: Sequence[int], outputs: Outputs, most: int, seed: int
 ) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """Tile, rows, columns and targets of the pixels drawn."""
     draw = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ from cryostat.cells.training.common import IGNORED
 from cryostat.core.errors import SettingError
 
 BACKGROUND = 0
-"""The output that stands for background; the pixels of it are left out of the loss."""
+"""The output that stands for background, where there is one; the pixels of it are left out of the loss."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,16 @@ class RunningClassWeights(nn.Module):
     """Class weights from running pixel counts; the counts are part of the state, so that training can resume.
 
     Args:
-        outputs: K, number of outputs; output 0 is background.
+        outputs: K, number of outputs.
         settings: Factor, start and form of the weights.
+        background: Output 0 stands for background.
     """
 
     running: Tensor
 
-    def __init__(self, outputs: int, settings: LossSettings) -> None:
+    def __init__(self, outputs: int, settings: LossSettings, *, background: bool = True) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.background = settings, background
         self.register_buffer("running", torch.full((outputs,), settings.ema_start))
 
     def update(self, targets: Tensor) -> None:
@@ -73,13 +74,15 @@ class RunningClassWeights(nn.Module):
     def _published(self) -> Tensor:
         inverse = 1 / self.running
         shares = inverse / inverse.sum()
-        shares[BACKGROUND] = 0
+        if self.background:
+            shares[BACKGROUND] = 0
         return shares.softmax(0)
 
     def _standard(self) -> Tensor:
         """Sum 1 over the classes seen so far: one never seen would take the whole sum."""
         inverse = torch.where(self.running > self.settings.ema_start, 1 / self.running, 0.0)
-        inverse[BACKGROUND] = 0
+        if self.background:
+            inverse[BACKGROUND] = 0
         return inverse / inverse.sum().clamp_min(1e-30)
 
 
@@ -90,21 +93,22 @@ class PixelCrossEntropy(nn.Module):
     published form, where it takes part in normalising the weights; `IGNORED` pixels are left out everywhere.
 
     Args:
-        outputs: K, number of outputs; output 0 is background.
+        outputs: K, number of outputs.
         settings: Smoothing and weighting.
+        background: Output 0 stands for background; without, every output is a class.
     """
 
-    def __init__(self, outputs: int, settings: LossSettings) -> None:
+    def __init__(self, outputs: int, settings: LossSettings, *, background: bool = True) -> None:
         super().__init__()
-        self.settings = settings
-        self.classes = RunningClassWeights(outputs, settings)
+        self.settings, self.background = settings, background
+        self.classes = RunningClassWeights(outputs, settings, background=background)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch.
 
         Args:
             logits: (N, K, H, W), any float type.
-            targets: (N, H, W), integer output numbers; 0 is background.
+            targets: (N, H, W), integer output numbers, or `IGNORED`.
 
         Returns:
             Scalar float32; 0, with a gradient of zeros, when no pixel belongs to a class.
@@ -113,7 +117,7 @@ class PixelCrossEntropy(nn.Module):
         logits, targets = logits.float(), targets.long()
         if self.training and self.settings.class_weighting:
             self.classes.update(targets)
-        kept = torch.where(targets == BACKGROUND, IGNORED, targets)
+        kept = torch.where(targets == BACKGROUND, IGNORED, targets) if self.background else targets
         return self._weighted_mean(logits, kept)
 
     def _weighted_mean(self, logits: Tensor, kept: Tensor) -> Tensor:
@@ -135,17 +139,27 @@ class PixelCrossEntropy(nn.Module):
         return (loss * shares).sum() / shares.sum().clamp_min(1e-30)
 
 
-def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 1.0, gamma: float = 2.0) -> Tensor:
-    """Focal loss as kornia defines it: its mean is over outputs as well as pixels.
+def focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma: float = 2.0,
+    alpha: float = 1.0,
+    *,
+    background: bool = True,
+    mean_over_all: bool = True,
+) -> Tensor:
+    """Focal loss as kornia defines it.
 
-    Background is weighted by 1 − alpha and every class by alpha, so alpha 1 leaves background out of the sum,
-    though not out of the mean.
+    Background is weighted by 1 − alpha and every class by alpha, so alpha 1 leaves background out of the sum.
 
     Args:
         logits: (N, K, H, W), any float type.
         targets: (N, H, W), integer output numbers; `IGNORED` pixels count as zero loss.
-        alpha: Weight of the classes, 0 to 1.
         gamma: Power of the share of probability that missed; 0 is cross-entropy.
+        alpha: Weight of the classes, 0 to 1.
+        background: Output 0 stands for background; without, every output is a class.
+        mean_over_all: The published mean: over outputs as well as all pixels. Without it the mean is over the pixels of
+            nuclei.
 
     Returns:
         Scalar float32.
@@ -154,9 +168,11 @@ def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 1.0, gamma: float
     counted = targets != IGNORED
     truth = torch.where(counted, targets, 0).long().unsqueeze(1)
     log_likelihood = logits.float().log_softmax(1).gather(1, truth).squeeze(1)
-    weight = torch.where(truth.squeeze(1) == BACKGROUND, 1 - alpha, alpha) * counted
-    loss = -weight * (1 - log_likelihood.exp()) ** gamma * log_likelihood
-    return loss.sum() / logits.numel()
+    weight = counted * alpha
+    if background:
+        weight = torch.where(truth.squeeze(1) == BACKGROUND, 1 - alpha, weight) * counted
+    loss = (-weight * (1 - log_likelihood.exp()) ** gamma * log_likelihood).sum()
+    return loss / (logits.numel() if mean_over_all else (weight > 0).sum().clamp_min(1))
 
 
 def _must_match(logits: Tensor, targets: Tensor) -> None:

@@ -1,0 +1,95 @@
+"""Training heads on tiles, one or several beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryostat.cells.augmentation import NONE, Augmentations, views
+from cryostat.cells.runs.fits import Fit
+from cryostat.cells.runs.prepared import Prepared
+from cryostat.cells.runs.pupils import DensePupil, Desk, ProbePupil, Pupil
+from cryostat.cells.training.tiles.batch import Feed, Wants
+from cryostat.cells.training.tiles.cached import CachedFeed
+from cryostat.cells.training.tiles.checkpoints import Checkpoint
+from cryostat.cells.training.tiles.learners import Learner
+from cryostat.cells.training.tiles.live import LiveFeed
+from cryostat.cells.training.tiles.loop import train
+from cryostat.core.home import Home
+
+
+def fit_on_tiles(runs: Sequence[Prepared], home: Home) -> list[Fit]:
+    """Train runs that share their features, split and mode beside each other; killed ones go on where they were.
+
+    A run's result does not depend on the others.
+
+    Args:
+        runs: At least one.
+        home: Where states of unfinished trainings are kept.
+
+    Raises:
+        InputError: No training tile holds a nucleus with a class.
+    """
+    desk = Desk(runs[0])
+    pupils = [_pupil(run, desk) for run in runs]
+    files = [Checkpoint(home.root / "training" / f"{run.run_id}.pt") for run in runs]
+    for pupil, file in zip(pupils, files, strict=True):
+        file.resume(pupil.learner)
+    keep = {id(pupil.learner): file for pupil, file in zip(pupils, files, strict=True)}
+    by_learner = {id(pupil.learner): pupil for pupil in pupils}
+
+    def evaluate(due: Sequence[Learner]) -> list[float]:
+        return desk.validate([by_learner[id(learner)] for learner in due])
+
+    train(
+        [pupil.learner for pupil in pupils],
+        _feed(runs, pupils),
+        evaluate,
+        lambda learner: keep[id(learner)].keep(learner),
+        title=f"Training {len(runs)} heads" if len(runs) > 1 else f"Training {runs[0].spec.head}",
+    )
+    fits = [pupil.fit(desk) for pupil in pupils]
+    for file in files:
+        file.drop()
+    return fits
+
+
+def _pupil(run: Prepared, desk: Desk) -> DensePupil | ProbePupil:
+    if run.head.reads == "pixels":
+        from cryostat.cells.runs.hover import HoverPupil  # brings packages that no other head needs
+
+        return HoverPupil(run, desk)
+    return (ProbePupil if run.head.kind == "pooled" else DensePupil)(run, desk)
+
+
+def _feed(runs: Sequence[Prepared], pupils: Sequence[Pupil]) -> Feed:
+    run = runs[0]
+    features, mode = run.features, run.mode
+    device = features.encoder.device
+    if mode.kind == "cached":
+        layers = tuple(dict.fromkeys(layer for r in runs for layer in features.layers_of(r.spec.head)))
+        features.require(layers, mode.views)
+        seen = views(mode.views)
+        return CachedFeed(features.tiles, [features.stores(layers, view) for view in seen], seen, device)
+    learners = [pupil.learner for pupil in pupils]
+    wants = Wants(
+        tuple(dict.fromkeys(layer for learner in learners for layer in learner.wants.layers)),
+        images=True,
+        instances=any(learner.wants.instances for learner in learners),
+        ring_um=max(learner.wants.ring_um for learner in learners),
+    )
+    return LiveFeed(
+        features.encoder if mode.kind == "live" else None,
+        features.tiles,
+        [learner.task.stream for learner in learners],
+        wants,
+        _augmentations(run),
+        device,
+        train_mode=features.protocol.training.train_mode_encoder,
+    )
+
+
+def _augmentations(run: Prepared) -> Augmentations:
+    rules = run.features.protocol.training
+    if not run.settings.augment:
+        return NONE
+    return Augmentations(no_horizontal_shift=rules.no_horizontal_shift, flat_elastic=rules.flat_elastic)
