@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from cryostat.cells.planning import Machine, Work
 from cryostat.cli import cryostat
-from cryostat.cli.plan import _count, _duration, _size
+from cryostat.cli.plan_tables import count, duration, size
 from cryostat.core.errors import SettingError
 
 WIDE = {"COLUMNS": "200"}
@@ -61,9 +61,9 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
 
 
 def test_figures_are_short() -> None:
-    assert [_count(n) for n in (6867, 192_000, 3_843_500)] == ["6,867", "192 k", "3.8 M"]
-    assert [_size(n) for n in (36_600_000, 365_800_000, 11e9)] == ["36.6 MB", "366 MB", "11.0 GB"]
+    assert [count(n) for n in (6867, 192_000, 3_843_500)] == ["6,867", "192 k", "3.8 M"]
+    assert [size(n) for n in (36_600_000, 365_800_000, 11e9)] == ["36.6 MB", "366 MB", "11.0 GB"]
     toy = Machine("toy", 1.0, 1.0, "")
     seconds = (0, 30, 600, 7200, 172_800, 2 * 365.25 * 86400)
-    assert [_duration(toy, Work(n)) for n in seconds] == ["–", "< 1 min", "10 min", "2.0 h", "2.0 d", "2.0 y"]
-    assert _duration(toy, None) == "?"
+    assert [duration(toy, Work(n)) for n in seconds] == ["–", "< 1 min", "10 min", "2.0 h", "2.0 d", "2.0 y"]
+    assert duration(toy, None) == "?"

@@ -109,7 +109,7 @@ def this_machine(device: str = "auto") -> Machine:
         products = _rate(lambda: matrix @ matrix, 2 * side**3, wait)
         convolutions = _rate(lambda: F.conv2d(image, kernel, padding=1), 2 * 9 * 64 * 64 * 112**2 * maps, wait)
     name = torch.cuda.get_device_name(target) if target.type == "cuda" else f"this machine ({target.type})"
-    return Machine(name, products * TRANSFORMER_SHARE, convolutions, "measured for a third of a second")
+    return Machine(name, products * TRANSFORMER_SHARE, convolutions, "measured just now, as busy as it is")
 
 
 def _rate(call: Callable[[], object], flops: float, wait: Callable[[], None]) -> float:

@@ -180,7 +180,7 @@ class Planner:
 
     def _tiles_of(self, dataset: CellDataset, rules: Protocol, card: EncoderCard) -> CellTiles:
         geometry = (card.input_size, card.patch_size, card.flexible_size)
-        key = (dataset.name, rules.name, rules.tiling.mpp, *geometry)
+        key = (dataset.folder, rules.name, rules.tiling.mpp, *geometry)
         if key not in self._tiles:
             self._tiles[key] = tiles_for(dataset, rules, card)
         return self._tiles[key]
