@@ -23,7 +23,7 @@ from cryostat.cells.runs.watching import SeenTiles, Watched
 from cryostat.cells.training.common import Standardiser, seeded
 from cryostat.cells.training.recipe.sampling import pixel_counts, tile_weights
 from cryostat.cells.training.tiles.learners import DenseLearner, Learner, ProbeLearner, Task
-from cryostat.cells.training.tiles.models import Centred, DenseModel
+from cryostat.cells.training.tiles.models import Centred, DenseModel, tokens_gathered
 from cryostat.cells.training.tiles.streams import Stream
 from cryostat.core.errors import InputError
 from cryostat.encoders.tile.base import TileEncoder
@@ -120,10 +120,11 @@ class DensePupil(Pupil):
         self.judge = Judge(features, dense=True)
         self.look_at = self.seen(layers)
         scales = _standardisers(run, self.look_at, layers)
-        width = features.encoder.card.width
+        card = features.encoder.card
+        gathered = tokens_gathered(card.patch_size, features.tiles.tile_size) if run.head.reads == "blocks" else 1
         with seeded(run.spec.seed):
-            head = build_head(run.spec.head, width, len(self.judge.outputs), self.settings)
-        model = DenseModel(head, layers, features.encoder.card, scales).to(desk.device)
+            head = build_head(run.spec.head, card.width * gathered**2, len(self.judge.outputs), self.settings)
+        model = DenseModel(head, layers, card, scales, gathered).to(desk.device, memory_format=torch.channels_last)
         self.learner: DenseLearner = self.build_learner(self.task(dense=True), model)
 
     def build_learner(self, task: Task, model: DenseModel) -> DenseLearner:

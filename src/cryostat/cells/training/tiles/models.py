@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cryostat.cells.training.common import Standardiser
 from cryostat.encoders.card import EncoderCard
+
+DECODED_PATCH = 16
+"""Side in px of a token for which the published decoders were made."""
 
 
 class DenseModel(nn.Module):
@@ -19,13 +23,19 @@ class DenseModel(nn.Module):
         layers: The maps it takes, in order; a layer may occur several times.
         card: Of the encoder, for the normalisation of the image.
         standardisers: Of each layer.
+        gathered: Neighbouring tokens along a side that are laid into one; see `tokens_gathered`.
     """
 
     def __init__(
-        self, head: nn.Module, layers: Sequence[str], card: EncoderCard, standardisers: Mapping[str, Standardiser]
+        self,
+        head: nn.Module,
+        layers: Sequence[str],
+        card: EncoderCard,
+        standardisers: Mapping[str, Standardiser],
+        gathered: int = 1,
     ) -> None:
         super().__init__()
-        self.head, self.layers = head, tuple(layers)
+        self.head, self.layers, self.gathered = head, tuple(layers), gathered
         self.standardise = nn.ModuleDict(
             {_key(layer): Centred(standardisers[layer]) for layer in dict.fromkeys(layers)}
         )
@@ -50,8 +60,26 @@ class DenseModel(nn.Module):
 
     def centred(self, maps: Mapping[str, Tensor]) -> list[Tensor]:
         """The head's (N, C, h, w) maps."""
-        ready = {layer: self.standardise[_key(layer)](maps[layer]).permute(0, 3, 1, 2) for layer in set(self.layers)}
+        ready = {layer: self._ready(layer, maps[layer]) for layer in set(self.layers)}
         return [ready[layer] for layer in self.layers]
+
+    def _ready(self, layer: str, tokens: Tensor) -> Tensor:
+        planes: Tensor = self.standardise[_key(layer)](tokens).permute(0, 3, 1, 2)
+        return F.pixel_unshuffle(planes, self.gathered) if self.gathered > 1 else planes
+
+
+def tokens_gathered(patch: int, tile_size: int) -> int:
+    """How many tokens along a side a decoder reads as one.
+
+    The published decoders enlarge sixteenfold: on tokens finer than that they would paint tiles of several times their
+    size. Neighbouring tokens are laid into one instead, and nothing of them is lost.
+
+    Args:
+        patch: Side of a token in px.
+        tile_size: Side of a tile in px.
+    """
+    side = tile_size // patch
+    return next(count for count in range(max(1, DECODED_PATCH // patch), 0, -1) if side % count == 0)
 
 
 class Centred(nn.Module):
