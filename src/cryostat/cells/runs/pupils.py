@@ -124,7 +124,7 @@ class DensePupil(Pupil):
         gathered = tokens_gathered(card.patch_size, features.tiles.tile_size) if run.head.reads == "blocks" else 1
         with seeded(run.spec.seed):
             head = build_head(run.spec.head, card.width * gathered**2, len(self.judge.outputs), self.settings)
-        model = DenseModel(head, layers, card, scales, gathered).to(desk.device, memory_format=torch.channels_last)
+        model = DenseModel(head, layers, card, scales, gathered).to(desk.device).to(memory_format=torch.channels_last)
         self.learner: DenseLearner = self.build_learner(self.task(dense=True), model)
 
     def build_learner(self, task: Task, model: DenseModel) -> DenseLearner:
