@@ -152,7 +152,7 @@ def test_the_table_is_written_for_programs_and_people(home, put_run, tmp_path):
     assert header.count("|") == rule.count("|") == line.count("|")
     assert (
         line
-        == "| colon | base | vit | linear | standard | 1 |  |  | 2 | 0.833 ± 0.236 | 0.750 ± 0.354 | 2 | 0.833 | – |"
+        == "| colon | base | vit | linear |  | standard | 1 |  |  | 2 | 0.833 ± 0.236 | 0.750 ± 0.354 | 2 | 0.833 | – |"
     )
 
 

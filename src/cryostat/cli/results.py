@@ -110,7 +110,8 @@ def _fitting(figures: Figures, rows: pd.DataFrame, width: int) -> Iterator[Figur
 
 def _named(rows: pd.DataFrame) -> list[str]:
     """The columns that name a row."""
-    return ["encoder", "head", *(name for name in ("variant", "folds") if (rows[name] != "").any())]
+    trained = [] if rows["mode"].isin(["", "cached"]).all() else ["mode"]
+    return ["encoder", "head", *trained, *(name for name in ("variant", "folds") if (rows[name] != "").any())]
 
 
 def _narrowest(name: str, rows: pd.DataFrame) -> int:

@@ -27,14 +27,14 @@ def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
     from rich.table import Table
 
     table = Table(title="Runs", title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("dataset", "split", "encoder", "head"):
+    for name in ("dataset", "split", "encoder", "head", "mode"):
         table.add_column(name)
     for name in ("fraction", "seed", "macro F1", "accuracy", "seconds"):
         table.add_column(name, justify="right")
     for outcome in outcomes:
         spec = outcome.spec
-        about = (spec.dataset, spec.split, spec.encoder, spec.head, f"{spec.fraction:g}", str(spec.seed))
-        table.add_row(*about, *_figures(outcome))
+        about = (spec.dataset, spec.split, spec.encoder, spec.head, _mode(outcome))
+        table.add_row(*about, f"{spec.fraction:g}", str(spec.seed), *_figures(outcome))
     console = wide_console()
     console.print(table)
     failed = [outcome for outcome in outcomes if outcome.record is None]
@@ -44,11 +44,15 @@ def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
     console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are in [cyan]{home.runs}[/]")
 
 
+def _mode(outcome: Outcome) -> str:
+    return str(outcome.record.settings.get("mode", "")) if outcome.record else outcome.spec.mode or ""
+
+
 def _figures(outcome: Outcome) -> tuple[str, str, str]:
     if outcome.record is None:
         return "[red]failed[/]", "", ""
     scores = outcome.record.scores()
-    seconds = sum(phase["seconds"] or 0 for phase in outcome.record.phases.values())
+    seconds = sum((p["seconds"] or 0) / (p.get("shared_by") or 1) for p in outcome.record.phases.values())
     return _share(scores.macro_f1), _share(scores.accuracy), f"{seconds:.1f}"
 
 

@@ -29,7 +29,8 @@ def write_markdown(path: Path, frame: pd.DataFrame) -> None:
     header = [*LABELS, "variant", "folds", "seeds", "macro F1", "accuracy", "cells", *classes]
     lines = [
         header,
-        ["---"] * 4 + ["---", "---:", "---", "---", "---:", "---:", "---:", "---:"] + ["---:"] * len(classes),
+        [*("---:" if name == "fraction" else "---" for name in (*LABELS, "variant", "folds"))]
+        + ["---:"] * (4 + len(classes)),
     ]
     for row in frame.to_dict("records"):
         shown = [cell_text(row[name]) for name in (*LABELS, "variant", "folds", "seeds")]

@@ -17,7 +17,7 @@ from cryostat.results.predictions import KEY
 from cryostat.results.records import BrokenRun, RunRecord, find_runs, split_family
 from cryostat.results.scores import ClassScore, Scores, score
 
-LABELS = ("dataset", "split", "encoder", "head", "protocol", "fraction")
+LABELS = ("dataset", "split", "encoder", "head", "mode", "protocol", "fraction")
 """Settings that name a row."""
 
 VARYING = frozenset({"split", "seed", "source"})
@@ -60,7 +60,7 @@ class Trial:
 
 
 def summary(home: Home, **filters: Any) -> pd.DataFrame:
-    """All finished runs, one row a dataset, split, encoder, head, protocol and fraction.
+    """All finished runs, one row a dataset, split, encoder, head, mode, protocol and fraction.
 
     Args:
         home: The home folder.
@@ -169,6 +169,7 @@ def _row(trials: Sequence[Trial]) -> dict[str, Any]:
     f1 = {c.name: _mean([_f1(t.scores, c) for t in trials]) for c in first.scores.classes}
     return {
         **{name: settings.get(name) for name in LABELS},
+        "mode": settings.get("mode") or "",
         "split": first.family,
         "variant": "",
         "folds": "" if first.folds == (1, 1) else "{}/{}".format(*first.folds),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryostat.cells.dataset import Split
-from cryostat.cells.heads import HeadCard, head_card, head_settings
+from cryostat.cells.heads import HeadCard, head_card
 from cryostat.cells.heads.settings import TileSettings
 from cryostat.cells.planning.flops import TRAINING, TUNING, head_flops, linear_flops
 from cryostat.cells.planning.machines import Work
@@ -79,15 +79,7 @@ def job(spec: RunSpec, split: Split, tiles: CellTiles) -> Job:
     """
     used = subset(split, spec.fraction, spec.seed)
     counts = [sum(len(tiles.tiles_of(fov)) for fov in used.fovs(part)) for part in ("train", "valid", "test")]
-    return Job(spec, spec.resolved_mode(), resolved_settings(spec), *counts)
-
-
-def resolved_settings(spec: RunSpec) -> Any:
-    """The settings of a run's head: its own, over them the protocol's for training on tiles, over them the run's."""
-    head, mode, rules = head_card(spec.head), spec.resolved_mode(), load_protocol(spec.protocol)
-    on_tiles = mode.kind != "cached" or head.vectors is None
-    published = rules.heads.get(spec.head, {}) if on_tiles else {}
-    return head_settings(spec.head, {**published, **spec.head_settings}, on_tiles=on_tiles)
+    return Job(spec, spec.resolved_mode(), spec.resolved_settings(), *counts)
 
 
 # Passes through the encoder.

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cryostat.cells.heads import HeadCard
 from cryostat.cells.heads.build import build_head
 from cryostat.cells.heads.settings import HoverNeXtSettings
+from cryostat.cells.training.tiles.models import tokens_gathered
 from cryostat.encoders.card import EncoderCard
 
 TRAINING = 3
@@ -71,7 +72,8 @@ def head_flops(head: HeadCard, settings: Any, *, width: int, grid: int, side: in
     if head.reads == "final":
         return linear_flops(width * (2 if getattr(settings, "ring_um", 0) else 1), logits) * grid**2
     bare = replace(settings, weights="") if isinstance(settings, HoverNeXtSettings) else settings
-    return _built_flops(head.name, bare, width, grid, side, logits)
+    gathered = tokens_gathered(side // grid, side) if head.reads == "blocks" else 1
+    return _built_flops(head.name, bare, width * gathered**2, grid // gathered, side, logits)
 
 
 def linear_flops(width: int, logits: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryostat.cells.dataset import Split
-from cryostat.cells.heads import HeadCard, head_card, head_settings
+from cryostat.cells.heads import HeadCard, head_card
 from cryostat.cells.heads.settings import TileSettings
 from cryostat.cells.runs.material import Features
 from cryostat.cells.runs.modes import Mode, resolve_mode
@@ -127,7 +127,7 @@ def prepare_run(features: Features, spec: RunSpec, home: Home) -> Prepared:
     """
     head, rules = head_card(spec.head), features.protocol
     mode = resolve_mode(spec.mode, head, rules)
-    settings = _settings(features, spec, head, mode)
+    settings = _settings(features, spec)
     layers = features.layers_of(spec.head)
     if mode.kind == "cached":
         features.require(layers, mode.views)
@@ -156,11 +156,9 @@ def _modules(head: HeadCard, settings: Any) -> tuple[str, ...]:
     return CODE + (ON_TILES if isinstance(settings, TileSettings) else ON_VECTORS) + own
 
 
-def _settings(features: Features, spec: RunSpec, head: HeadCard, mode: Mode) -> Any:
-    """The head's settings: its defaults, over them the protocol's for training on tiles, over them the run's."""
-    on_tiles = mode.kind != "cached" or head.vectors is None
-    published = features.protocol.heads.get(spec.head, {}) if on_tiles else {}
-    settings = head_settings(spec.head, {**published, **spec.head_settings}, on_tiles=on_tiles)
+def _settings(features: Features, spec: RunSpec) -> Any:
+    """The head's settings, with the arithmetic that this machine chooses."""
+    settings = spec.resolved_settings()
     if isinstance(settings, TileSettings):
         return replace(settings, precision=resolved(features.encoder.device, settings.precision))
     return settings

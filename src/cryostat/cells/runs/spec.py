@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryostat.cells.dataset import CellDataset
-from cryostat.cells.heads import head_card
+from cryostat.cells.heads import head_card, head_settings
 from cryostat.cells.protocols import load_protocol
 from cryostat.cells.runs.modes import Mode, resolve_mode
 from cryostat.core.errors import InputError, SettingError
@@ -62,6 +62,13 @@ class RunSpec:
     def resolved_mode(self) -> Mode:
         """How it is trained."""
         return resolve_mode(self.mode, head_card(self.head), load_protocol(self.protocol))
+
+    def resolved_settings(self) -> Any:
+        """The head's settings: its defaults, over them the protocol's for training on tiles, over them the run's."""
+        head = head_card(self.head)
+        on_tiles = self.resolved_mode().kind != "cached" or head.vectors is None
+        published = load_protocol(self.protocol).heads.get(self.head, {}) if on_tiles else {}
+        return head_settings(self.head, {**published, **self.head_settings}, on_tiles=on_tiles)
 
     def label(self) -> str:
         """Short text for progress and messages."""
