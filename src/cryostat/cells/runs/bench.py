@@ -24,6 +24,7 @@ from cryostat.cells.runs.modes import Mode
 from cryostat.cells.runs.prepared import Prepared, prepare_run
 from cryostat.cells.runs.spec import RunSpec
 from cryostat.cells.runs.tilefits import fit_on_tiles
+from cryostat.cells.training.tiles.live import feels_train_mode
 from cryostat.core.errors import CryostatError, EncoderError
 from cryostat.core.files import write_json
 from cryostat.core.home import Home
@@ -66,7 +67,7 @@ class Bench:
         Raises:
             CryostatError: Whatever stands in the way, with the remedy.
         """
-        return _finish([self._ready(spec, Phases())], self.home)[0]
+        return _only(_finish([self._ready(spec, Phases())], self.home))
 
     def run_together(self, specs: Sequence[RunSpec]) -> list[RunRecord | CryostatError]:
         """Execute runs that can share encoder passes together; a record each, or what stood in its way."""
@@ -79,7 +80,7 @@ class Bench:
                 found[number] = error
         for group in _sharing({number: run for number, (run, _) in ready.items()}):
             try:
-                records: Sequence[RunRecord | CryostatError] = _finish([ready[number] for number in group], self.home)
+                records = _finish([ready[number] for number in group], self.home)
             except CryostatError as error:
                 records = [error] * len(group)
             found.update(zip(group, records, strict=True))
@@ -143,7 +144,7 @@ def fit(
         mode=mode,
     )
     target = home or Home.find()
-    return _finish([(prepare_run(features, spec, target), Phases())], target)[0]
+    return _only(_finish([(prepare_run(features, spec, target), Phases())], target))
 
 
 def _sharing(runs: Mapping[int, Prepared]) -> list[list[int]]:
@@ -153,7 +154,7 @@ def _sharing(runs: Mapping[int, Prepared]) -> list[list[int]]:
         if run.mode.kind != "live":
             groups.append((None, 0.0, [number]))
             continue
-        key = (id(run.features), run.spec.split, run.settings.window, run.settings.augment)
+        key = (id(run.features), run.spec.split, run.settings.window, run.settings.augment, _alone(number, run))
         ring = float(getattr(run.settings, "ring_um", 0.0))
         for i, (known, width, members) in enumerate(groups):
             if known == key and (ring == 0 or width in (0, ring)):
@@ -164,21 +165,41 @@ def _sharing(runs: Mapping[int, Prepared]) -> list[list[int]]:
     return [members for _, _, members in groups]
 
 
-def _finish(ready: Sequence[tuple[Prepared, Phases]], home: Home) -> list[RunRecord]:
+def _alone(number: int, run: Prepared) -> int | None:
+    """What keeps a run apart from all others: batch norms and drop-outs would let it notice them."""
+    rules = run.features.protocol.training
+    return number if rules.train_mode_encoder and feels_train_mode(run.features.encoder.module) else None
+
+
+def _only(found: Sequence[RunRecord | CryostatError]) -> RunRecord:
+    """The record of a single run, or the error that it ended in."""
+    (one,) = found
+    if isinstance(one, CryostatError):
+        raise one
+    return one
+
+
+def _finish(ready: Sequence[tuple[Prepared, Phases]], home: Home) -> list[RunRecord | CryostatError]:
     """Fit, score and keep runs that belong together; finished ones are found."""
+    failed: dict[str, CryostatError] = {}
     missing = [(run, phases) for run, phases in ready if not run.finished]
     if missing:
         runs = [run for run, _ in missing]
         shared, features = Phases(), runs[0].features
         before = features.encoder.weights_hash()
         with shared.phase("fit"):
-            fits = fit_on_tiles(runs, home) if runs[0].on_tiles else [fit_on_vectors(run) for run in runs]
+            fits: Sequence[Fit | CryostatError] = (
+                fit_on_tiles(runs, home) if runs[0].on_tiles else [fit_on_vectors(run) for run in runs]
+            )
         after = _prove_frozen(features, before)
         for (run, phases), fitted in zip(missing, fits, strict=True):
             phases.entries.update(shared.entries)
             phases.entries["fit"]["shared_by"] = len(runs)
+            if isinstance(fitted, CryostatError):
+                failed[run.run_id] = fitted
+                continue
             _keep(run, phases, fitted, {"encoder_weights_before": before, "encoder_weights_after": after})
-    return [RunRecord.load(run.folder) for run, _ in ready]
+    return [failed.get(run.run_id) or RunRecord.load(run.folder) for run, _ in ready]
 
 
 def _keep(run: Prepared, phases: Phases, fitted: Fit, frozen: Mapping[str, Any]) -> None:

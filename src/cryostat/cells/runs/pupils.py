@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,8 +20,8 @@ from cryostat.cells.runs.fits import Fit, Judge
 from cryostat.cells.runs.pooled import joined
 from cryostat.cells.runs.predict import GivenNuclei, truth
 from cryostat.cells.runs.prepared import Prepared
-from cryostat.cells.runs.watching import SeenTiles, Watched
-from cryostat.cells.training.common import Standardiser, seeded
+from cryostat.cells.runs.watching import SeenTiles, Watched, parts_of
+from cryostat.cells.training.common import Standardiser, TrainingLog, seeded
 from cryostat.cells.training.recipe.sampling import pixel_counts, tile_weights
 from cryostat.cells.training.tiles.learners import DenseLearner, Learner, ProbeLearner, Task
 from cryostat.cells.training.tiles.models import Centred, DenseModel, tokens_gathered
@@ -34,11 +35,25 @@ SAMPLED_TILES = 256
 
 
 class Desk:
-    """What runs that share features and split look at together: the nuclei to judge them by."""
+    """What runs that share features, split and mode look at together: tiles as they are, and nuclei to judge by.
 
-    def __init__(self, run: Prepared) -> None:
+    Args:
+        runs: At least one.
+    """
+
+    def __init__(self, runs: Sequence[Prepared]) -> None:
+        run = runs[0]
         self.features, self.split, self.mode = run.features, run.split, run.mode
         self.device = run.features.encoder.device
+        self.layers = tuple(dict.fromkeys(layer for r in runs for layer in run.features.layers_of(r.spec.head)))
+
+    @cached_property
+    def seen(self) -> SeenTiles:
+        """Unaugmented tiles as the frozen encoder sees them: encoded once for all runs."""
+        features = self.features
+        if self.mode.kind == "cached":
+            return SeenTiles(features.tiles, self.layers, self.device, stores=features.stores(self.layers))
+        return SeenTiles(features.tiles, self.layers, self.device, encoder=features.encoder, keep=True)
 
     @cached_property
     def valid(self) -> GivenNuclei:
@@ -82,8 +97,7 @@ class Pupil:
         self.settings: TileSettings = run.settings
         self.encoder: TileEncoder | None = None
         if run.mode.tunes:
-            with seeded(run.spec.seed):
-                self.encoder = tuned(run.features.encoder, lora=run.mode.number)
+            self.encoder = tuned(run.features.encoder, lora=run.mode.number, seed=run.spec.seed)
 
     def task(self, dense: bool) -> Task:
         """What the learner is to learn."""
@@ -92,13 +106,15 @@ class Pupil:
         return Task(outputs, self.settings, run.features.protocol.training, _stream(run), run.spec.seed, self.encoder)
 
     def seen(self, layers: Sequence[str]) -> SeenTiles:
-        """Unaugmented tiles, as the mode encodes them."""
-        features, mode = self.run.features, self.run.mode
-        if mode.kind == "cached":
-            stores = features.stores(layers)
-            return SeenTiles(features.tiles, layers, self.desk.device, stores=stores)
-        encoder = self.encoder or features.encoder
-        return SeenTiles(features.tiles, layers, self.desk.device, encoder=encoder, keep=mode.frozen)
+        """Unaugmented tiles, as the frozen encoder or the run's own sees them."""
+        if self.encoder is None:
+            return self.desk.seen
+        return SeenTiles(self.run.features.tiles, layers, self.desk.device, encoder=self.encoder)
+
+    def log(self) -> TrainingLog:
+        """What happened in training, with the names of all that the optimiser holds now."""
+        names = self.learner.optimised_names(self.run.features.encoder.module)
+        return replace(self.learner.log, optimised=names)
 
     def proof(self) -> Mapping[str, Any]:
         """What the training says of an encoder of its own."""
@@ -139,7 +155,7 @@ class DensePupil(Pupil):
         """What the trained head says of the test part."""
         test = desk.nuclei("test")
         table = self.judge.table(test.rows, test.means(self.watched("fp32")))
-        return Fit(table, self.learner.log, self.learner.kept(), self.proof())
+        return Fit(table, self.log(), self.learner.kept(), self.proof())
 
 
 class ProbePupil(Pupil):
@@ -173,7 +189,7 @@ class ProbePupil(Pupil):
         """What the trained head says of the test part."""
         pooled = self._pooled("test")
         table = self.judge.table(pooled.rows, self._probabilities(pooled))
-        return Fit(table, self.learner.log, self.learner.kept(), self.proof())
+        return Fit(table, self.log(), self.learner.kept(), self.proof())
 
     @torch.no_grad()
     def _probabilities(self, pooled: PooledCells) -> NDArray[np.float32]:
@@ -204,8 +220,8 @@ class ProbePupil(Pupil):
         if not set(tiles) <= set(self._field):
             fov = self.run.features.tiles.index()["fov_id"].iloc[tiles[0]]
             numbers = self.run.features.tiles.tiles_of(str(fov)).tolist()
-            tokens = self.look_at.maps(numbers)["final"].cpu().numpy()
-            self._field = dict(zip(numbers, tokens, strict=True))
+            tokens = torch.cat([self.look_at.maps(part)["final"] for part in parts_of(numbers)])
+            self._field = dict(zip(numbers, tokens.cpu().numpy(), strict=True))
         return np.stack([self._field[tile] for tile in tiles])
 
 
@@ -233,6 +249,7 @@ def _standardisers(run: Prepared, seen: SeenTiles, layers: Sequence[str]) -> Map
     sample = [train[i] for i in np.linspace(0, len(train) - 1, min(len(train), SAMPLED_TILES)).astype(int)]
     blocks: dict[str, list[NDArray[Any]]] = {layer: [] for layer in layers}
     for start in range(0, len(sample), 16):
-        for layer, maps in seen.maps(sample[start : start + 16]).items():
-            blocks[layer].append(maps.reshape(-1, maps.shape[-1]).cpu().numpy())
-    return {layer: Standardiser.fit(found) for layer, found in blocks.items()}
+        found = seen.maps(sample[start : start + 16])
+        for layer, rows in blocks.items():
+            rows.append(found[layer].reshape(-1, width).cpu().numpy())
+    return {layer: Standardiser.fit(rows) for layer, rows in blocks.items()}

@@ -14,10 +14,12 @@ from cryostat.cells.training.tiles.checkpoints import Checkpoint
 from cryostat.cells.training.tiles.learners import Learner
 from cryostat.cells.training.tiles.live import LiveFeed
 from cryostat.cells.training.tiles.loop import train
+from cryostat.core.errors import CryostatError
+from cryostat.core.files import safe_name
 from cryostat.core.home import Home
 
 
-def fit_on_tiles(runs: Sequence[Prepared], home: Home) -> list[Fit]:
+def fit_on_tiles(runs: Sequence[Prepared], home: Home) -> list[Fit | CryostatError]:
     """Train runs that share their features, split and mode beside each other; killed ones go on where they were.
 
     A run's result does not depend on the others.
@@ -26,12 +28,26 @@ def fit_on_tiles(runs: Sequence[Prepared], home: Home) -> list[Fit]:
         runs: At least one.
         home: Where states of unfinished trainings are kept.
 
-    Raises:
-        InputError: No training tile holds a nucleus with a class.
+    Returns:
+        For each run its fit, or why it cannot be trained.
     """
-    desk = Desk(runs[0])
-    pupils = [_pupil(run, desk) for run in runs]
-    files = [Checkpoint(home.root / "training" / f"{run.run_id}.pt") for run in runs]
+    desk = Desk(runs)
+    found: dict[int, Fit | CryostatError] = {}
+    pupils: dict[int, DensePupil | ProbePupil] = {}
+    for number, run in enumerate(runs):
+        try:
+            pupils[number] = _pupil(run, desk)
+        except CryostatError as error:
+            found[number] = error
+    if pupils:
+        found.update(zip(pupils, _trained(list(pupils.values()), desk, home), strict=True))
+    return [found[number] for number in range(len(runs))]
+
+
+def _trained(pupils: Sequence[DensePupil | ProbePupil], desk: Desk, home: Home) -> list[Fit]:
+    """The fits of runs that can be trained."""
+    runs = [pupil.run for pupil in pupils]
+    files = [Checkpoint(home.root / "training" / f"{safe_name(run.run_id)}.pt") for run in runs]
     for pupil, file in zip(pupils, files, strict=True):
         file.resume(pupil.learner)
     keep = {id(pupil.learner): file for pupil, file in zip(pupils, files, strict=True)}

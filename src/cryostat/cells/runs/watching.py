@@ -20,6 +20,9 @@ TILES_AT_ONCE = 8
 KEPT_BYTES = 2 * 2**30
 """Encoded tiles kept in memory between looks at the validation part."""
 
+RECENT = 8
+"""Parts of encoded tiles kept beyond that until the next ones: all runs look at a field before any sees another."""
+
 Maps = Mapping[str, Tensor]
 """Layer to (n, h, w, C) features."""
 
@@ -49,7 +52,7 @@ class SeenTiles:
         self.tiles, self.layers, self.device = tiles, tuple(dict.fromkeys(layers)), device
         self.stores, self.encoder, self.keep = stores or {}, encoder, keep
         self._kept: dict[tuple[int, ...], Maps] = {}
-        self._latest: tuple[tuple[int, ...], Maps] | None = None
+        self._recent: dict[tuple[int, ...], Maps] = {}
         self._bytes = 0
 
     def images(self, numbers: Sequence[int]) -> Tensor:
@@ -63,11 +66,7 @@ class SeenTiles:
         if self.encoder is None:
             return {layer: torch.from_numpy(s.read(list(numbers))).to(self.device) for layer, s in self.stores.items()}
         key = tuple(numbers)
-        if self._latest and self._latest[0] == key:
-            return self._latest[1]
-        found = self._kept.get(key) or self._encode(self.encoder, key, images)
-        self._latest = (key, found) if self.keep else None
-        return found
+        return self._kept.get(key) or self._recent.get(key) or self._encode(self.encoder, key, images)
 
     def _encode(self, encoder: TileEncoder, key: tuple[int, ...], images: Tensor | None) -> Maps:
         encoder.module.eval()
@@ -76,6 +75,10 @@ class SeenTiles:
         size = sum(values.nbytes for values in found.values())
         if self.keep and self._bytes + size <= KEPT_BYTES:
             self._kept[key], self._bytes = found, self._bytes + size
+        elif self.keep:
+            self._recent[key] = found
+            if len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
         return found
 
 

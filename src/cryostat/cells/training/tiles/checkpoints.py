@@ -12,6 +12,18 @@ import torch
 from cryostat.cells.training.tiles.learners import Learner
 from cryostat.core.files import atomic_write
 
+_DAMAGE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
+"""What reading a file that is no state of a training may end in."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -34,9 +46,9 @@ class Checkpoint:
         if not self.path.exists():
             return False
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location=learner.device, weights_only=True)
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
             learner.restore(state)
-        except (RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError):
+        except _DAMAGE:
             # Nothing is lost but time: the training starts anew.
             self.path.unlink(missing_ok=True)
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Learner(ABC):
         self.task, self.model, self.loss = task, model, loss
         self.wants = wants if task.encoder is None else Wants((), True, wants.instances, wants.ring_um)
         self.layers = tuple(dict.fromkeys(wants.layers))
-        self.step, self.done = 0, False
+        self.step = 0
         self.learning = nn.ModuleDict({"head": model})
         if task.encoder is not None:
             self.learning["encoder"] = task.encoder.module
@@ -97,6 +98,7 @@ class Learner(ABC):
         self.optimiser.step()
         self.scheduler.step()
         self._total, self._since, self.step = self._total + loss.detach(), self._since + 1, self.step + 1
+        self.log.steps = self.step
 
     @property
     def due(self) -> bool:
@@ -104,19 +106,22 @@ class Learner(ABC):
         settings = self.task.settings
         return self.step % settings.validate_every == 0 or self.step >= self._last_step
 
+    @property
+    def done(self) -> bool:
+        """Whether it is at its end: the last step, or patience spent (where the protocol says so, between epochs)."""
+        between = not self.task.rules.stops_between_epochs or self.step % self.task.stream.steps_an_epoch == 0
+        return (self.log.stopped_early and between) or self.step >= self._last_step
+
     def look(self, score: float) -> None:
-        """Note a validation score, and stop when it is time."""
+        """Note a validation score."""
         mean = float(self._total) / max(self._since, 1)
         self._total, self._since = torch.zeros_like(self._total), 0
-        stop = self.keeper.look(self.step, score, mean)
-        between = not self.task.rules.stops_between_epochs or self.step % self.task.stream.steps_an_epoch == 0
-        self.done = (stop and between) or self.step >= self._last_step
+        self.keeper.look(self.step, score, mean)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on from here, as tensors and plain data."""
         return {
             "step": self.step,
-            "done": self.done,
             "learning": self.learning.state_dict(),
             "loss": self.loss.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -125,18 +130,37 @@ class Learner(ABC):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state`; one that does not fit changes nothing.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: It is no state of such a learner.
+        """
+        before = copy.deepcopy(self.state())
+        try:
+            self._restore(state)
+        except BaseException:
+            self._restore(before)
+            raise
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.learning.load_state_dict(state["learning"])
         self.loss.load_state_dict(state["loss"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.keeper.load(state["keeper"])
-        self.step, self.done = int(state["step"]), bool(state["done"])
+        self.step = int(state["step"])
 
-    def optimised_names(self) -> list[str]:
-        """Names of the parameters that the optimiser holds."""
+    def optimised_names(self, frozen: nn.Module | None = None) -> list[str]:
+        """Names of the parameters that the optimiser holds.
+
+        Args:
+            frozen: An encoder that is to be frozen; whatever of it the optimiser holds is named `encoder.…`.
+        """
+        names = {id(p): name for name, p in self.learning.named_parameters()}
+        if frozen is not None:
+            names |= {id(p): f"encoder.{name}" for name, p in frozen.named_parameters()}
         held = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
-        return [name for name, p in self.learning.named_parameters() if id(p) in held]
+        return [name for number, name in names.items() if number in held]
 
     def kept(self) -> dict[str, Tensor]:
         """What is kept of the fitted model: the head, its standardisation, and what was learnt of an encoder."""

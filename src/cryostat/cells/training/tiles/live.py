@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cryostat.cells.augmentation import Augmentations
 from cryostat.cells.augmentation.batch import augment_each
 from cryostat.cells.tiling import CellTiles
+from cryostat.cells.training.common import seeded
 from cryostat.cells.training.tiles.batch import Batch, Wants
 from cryostat.cells.training.tiles.streams import Stream
 from cryostat.encoders.tile.base import TileEncoder
@@ -58,7 +61,8 @@ class LiveFeed:
         wants: What they want together.
         augmentations: What to do to a tile.
         device: Where batches go.
-        train_mode: Run the encoder in train mode.
+        train_mode: Run the encoder in train mode. Where it `feels_train_mode`, give it one stream only: then features
+            depend on what is encoded together.
     """
 
     def __init__(
@@ -137,19 +141,44 @@ class LiveFeed:
             )
             images.append(seen)
             masks.append(marked.long())
-            maps.append(self._encode(seen))
+            maps.append(self._encode(seen, _seed(raw.window, start)))
         self.encoded += len(raw.numbers)
         rows = {tile: row for row, tile in enumerate(raw.numbers)}
         joined = {layer: torch.cat([part[layer] for part in maps]) for layer in maps[0]}
         return _Window(raw.window, rows, torch.cat(images), torch.cat(masks), joined)
 
-    def _encode(self, images: Tensor) -> dict[str, Tensor]:
+    def _encode(self, images: Tensor, seed: int) -> dict[str, Tensor]:
         """Features in half precision, as the store keeps them."""
         if self.encoder is None or not self.wants.layers:
             return {}
-        self.encoder.module.train(self.train_mode)
-        maps = self.encoder.encode(images, tuple(dict.fromkeys(self.wants.layers)))
+        layers = tuple(dict.fromkeys(self.wants.layers))
+        if self.train_mode:
+            with _in_train_mode(self.encoder.module), seeded(seed):
+                maps = self.encoder.encode(images, layers)
+        else:
+            self.encoder.module.eval()
+            maps = self.encoder.encode(images, layers)
         return {layer: found.half() for layer, found in maps.items()}
+
+
+def feels_train_mode(module: nn.Module) -> bool:
+    """Whether an encoder says something else in train mode: it has batch norms, or drops something."""
+    rates = [getattr(m, name, 0.0) for m in module.modules() for name in ("p", "drop_prob", "prob")]
+    drops = any(isinstance(rate, int | float) and rate > 0 for rate in rates)
+    return drops or any(isinstance(m, _BatchNorm) for m in module.modules())
+
+
+@contextmanager
+def _in_train_mode(module: nn.Module) -> Iterator[None]:
+    """Train mode inside, eval mode after it; running statistics stay as they were, for the encoder is frozen."""
+    kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    module.train()
+    try:
+        yield
+    finally:
+        module.eval()
+        for name, buffer in module.named_buffers():
+            buffer.copy_(kept[name])
 
 
 def _distinct(streams: Sequence[Stream]) -> list[Stream]:
@@ -163,5 +192,8 @@ def _fingerprint(data: bytes) -> bytes:
 
 
 def _chance(window: int, tile: int) -> torch.Generator:
-    seed = int(np.random.SeedSequence((window, tile)).generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(_seed(window, tile))
+
+
+def _seed(window: int, number: int) -> int:
+    return int(np.random.SeedSequence((window, number)).generate_state(1, np.uint64)[0] >> 1)

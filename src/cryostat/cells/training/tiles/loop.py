@@ -32,29 +32,36 @@ def train(learners: Sequence[Learner], feed: Feed, evaluate: Evaluate, keep: Kee
     for learner in learners:
         if learner.done:
             feed.retire(learner.task.stream)
-    with meter(title, total, "steps") as show:
-        while active:
-            step = min(learner.step for learner in active)
-            show(step)
-            turn = [learner for learner in active if learner.step == step]
-            for learner in turn:
-                learner.advance(feed.batch(learner.task.stream, step, learner.wants))
-            for learner in _look([learner for learner in turn if learner.due], evaluate, keep):
-                feed.retire(learner.task.stream)
-                active.remove(learner)
-    feed.close()
+    try:
+        with meter(title, total, "steps") as show:
+            while active:
+                show(min(learner.step for learner in active))
+                for learner in _turn(active, feed, evaluate, keep):
+                    feed.retire(learner.task.stream)
+                    active.remove(learner)
+    finally:
+        feed.close()
     for learner in learners:
         learner.keeper.restore()
         learner.learning.eval()
 
 
-def _look(due: Sequence[Learner], evaluate: Evaluate, keep: Keep) -> list[Learner]:
-    """Look at the validation part; the learners that are done with it."""
+def _turn(active: Sequence[Learner], feed: Feed, evaluate: Evaluate, keep: Keep) -> list[Learner]:
+    """One step of those that are furthest behind; the learners that are done with it."""
+    step = min(learner.step for learner in active)
+    turn = [learner for learner in active if learner.step == step]
+    for learner in turn:
+        learner.advance(feed.batch(learner.task.stream, step, learner.wants))
+    _look([learner for learner in turn if learner.due], evaluate, keep)
+    return [learner for learner in turn if learner.done]
+
+
+def _look(due: Sequence[Learner], evaluate: Evaluate, keep: Keep) -> None:
+    """Look at the validation part."""
     if not due:
-        return []
+        return
     for learner in due:
         learner.learning.eval()
     for learner, score in zip(due, evaluate(due), strict=True):
         learner.look(score)
         keep(learner)
-    return [learner for learner in due if learner.done]

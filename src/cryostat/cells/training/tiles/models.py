@@ -21,7 +21,7 @@ class DenseModel(nn.Module):
     Args:
         head: Takes (N, C, h, w) maps and the (N, 3, S, S) normalised image.
         layers: The maps it takes, in order; a layer may occur several times.
-        card: Of the encoder, for the normalisation of the image.
+        card: Of the encoder, for the normalisation of the image; a head that takes no maps sees it as it is.
         standardisers: Of each layer.
         gathered: Neighbouring tokens along a side that are laid into one; see `tokens_gathered`.
     """
@@ -39,8 +39,9 @@ class DenseModel(nn.Module):
         self.standardise = nn.ModuleDict(
             {_key(layer): Centred(standardisers[layer]) for layer in dict.fromkeys(layers)}
         )
-        self.register_buffer("image_mean", torch.tensor(card.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("image_std", torch.tensor(card.std).view(1, 3, 1, 1), persistent=False)
+        mean, std = (card.mean, card.std) if self.layers else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        self.register_buffer("image_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("image_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     image_mean: Tensor
     image_std: Tensor
