@@ -5,11 +5,19 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
 from cryostat.core.errors import SettingError
+
+
+COUNTS = frozenset({"steps", "batch", "validate_every", "patience", "window", "pixels", "features"})
+"""Settings that are 1 or more."""
+
+SHARES = frozenset({"label_smoothing", "dropout", "drop_path"})
+"""Settings below 1."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +205,11 @@ def _number(value: Any, kind: type[Any], where: str) -> Any:
         number = kind(value)
     except (TypeError, ValueError):
         number = None
-    if number is None or float(number) != float(value) or number < 0:
+    if number is None or float(number) != float(value) or not 0 <= number < math.inf:
         raise SettingError(f"{where} = {value!r} is not a non-negative {kind.__name__}", remedy="Give a plain number")
+    name = where.rpartition(".")[2]
+    if name in COUNTS and number < 1:
+        raise SettingError(f"{where} = {value!r} leaves nothing to do", remedy="Give 1 or more")
+    if name in SHARES and number >= 1:
+        raise SettingError(f"{where} = {value!r} is no share", remedy="Give a number from 0 to less than 1")
     return number

@@ -18,7 +18,7 @@ from cryostat.cells.training.tiles.loop import train
 from cryostat.encoders.tile.tuning import tuned
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -60,7 +60,7 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path, ki
 
     def step(batch: object) -> None:
         if kept == looks and killed.step == 2 * looks + late:
-            raise Killed
+            raise KilledError
         advance(batch)
 
     def keep(one: Learner) -> None:
@@ -68,10 +68,10 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path, ki
         kept += 1
         file.keep(one)
         if kept == looks and (not late or one.step + late >= 9):
-            raise Killed
+            raise KilledError
 
     killed.advance = step
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train([killed], PlainFeed(), score, keep)
     assert file.resume(resumed)
     assert resumed.step == 2 * looks
