@@ -166,12 +166,13 @@ def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
     record = _find(home, run_id)
     scores, segmentation = record.scores(), record.segmentation()
+    from cryostat.cli.run_facts import facts_table
     from cryostat.cli.segmentation_tables import print_segmentation
     from cryostat.cli.tables import wide_console
 
     console = wide_console()
     console.print(f"[bold]{record.run_id}[/]  {record.created}")
-    console.print(_facts(record))
+    console.print(facts_table(record))
     print_scores(console, scores)
     console.print(_confusion(scores))
     if segmentation is not None:
@@ -198,26 +199,6 @@ def _find(home: Home, run_id: str) -> RunRecord:
         else f"there is no run {run_id!r}",
         remedy="Give more of the name" if fitting else "List the runs with: cryostat results",
     )
-
-
-def _facts(record: RunRecord) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for section in ("settings", "training", "phases", "environment", "identity"):
-        for i, (key, value) in enumerate(_flat(getattr(record, section)).items()):
-            table.add_row(section if i == 0 else "", Text(f"{key}: {value}"))
-    return table
-
-
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in facts.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def print_scores(console: Console, scores: Scores) -> None:

@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("cryostat", "numpy", "pandas", "scikit-image", "scikit-learn", "scipy", "timm", "torch", "torchvision")
+PACKAGES = (
+    "cryostat",
+    "numpy",
+    "pandas",
+    "peft",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "segmentation-models-pytorch",
+    "timm",
+    "torch",
+    "torchvision",
+)
 
 
 def environment() -> dict[str, Any]:
