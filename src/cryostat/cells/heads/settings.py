@@ -12,7 +12,6 @@ from typing import Any, get_type_hints
 
 from cryostat.core.errors import SettingError
 
-
 COUNTS = frozenset({"steps", "batch", "validate_every", "patience", "window", "pixels", "features"})
 """Settings that are 1 or more."""
 
