@@ -162,6 +162,29 @@ def test_one_of_a_live_group_that_cannot_be_trained_becomes_a_row(home: Home, ti
     assert "nowhere" in str(found[2])
 
 
+def test_one_of_a_live_group_that_goes_astray_becomes_a_row(home: Home) -> None:
+    good, wild = tile_spec("linear", "live", seed=73, steps=6), tile_spec("linear", "live", seed=74, lr=1e30)
+    alone = set_aside(home, Bench(home).run(good))
+    found = Bench(home).run_together([good, wild])
+    assert isinstance(found[0], RunRecord)
+    same_result(alone, found[0])
+    assert "went astray" in str(found[1])
+
+
+@pytest.mark.parametrize("mode", ["live", "cached"])
+def test_an_encoder_that_adapts_to_pixels_sees_them_in_every_mode(home: Home, mode: str) -> None:
+    spec = tile_spec("cell-probe", mode, encoder="rcf", steps=2)
+    spec = replace(spec, head_settings={"steps": 2}) if mode == "cached" else spec
+    record = Bench(home).run(spec)
+    assert record.training["encoder_weights_before"] == record.training["encoder_weights_after"]
+    again = set_aside(home, record)
+    bench = Bench(home)
+    features = bench.features(spec)
+    # Pixels of something else that it was shown meanwhile.
+    features.encoder.prepare(1 - image for image in features.tiles.sample_images())
+    same_result(again, bench.run(spec))
+
+
 def test_a_study_keeps_its_order_and_groups_live_runs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = [
         tile_spec("linear", "live", seed=80),

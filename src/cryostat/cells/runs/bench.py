@@ -79,12 +79,15 @@ class Bench:
             except CryostatError as error:
                 found[number] = error
         for group in _sharing({number: run for number, (run, _) in ready.items()}):
-            try:
-                records = _finish([ready[number] for number in group], self.home)
-            except CryostatError as error:
-                records = [error] * len(group)
-            found.update(zip(group, records, strict=True))
+            found.update(zip(group, self._attempt([ready[number] for number in group]), strict=True))
         return [found[number] for number in range(len(specs))]
+
+    def _attempt(self, ready: Sequence[tuple[Prepared, Phases]]) -> list[RunRecord | CryostatError]:
+        """Runs beside each other; where that fails one by one, each from its last look on, so that only one is lost."""
+        try:
+            return _finish(ready, self.home)
+        except CryostatError as error:
+            return [error] if len(ready) == 1 else [found for one in ready for found in self._attempt([one])]
 
     def _ready(self, spec: RunSpec, phases: Phases) -> tuple[Prepared, Phases]:
         with phases.phase("features"):

@@ -43,6 +43,7 @@ class Features:
     home: Home
     batch_size: int = 32
     _stores: dict[tuple[View, str], FeatureStore] = field(default_factory=dict, repr=False)
+    _shown: set[str] = field(default_factory=set, repr=False)
 
     def require(self, layers: Sequence[str], count: int = 1) -> None:
         """Encode what is missing of some layers, in the first `count` views; all layers of a view in one pass."""
@@ -53,6 +54,13 @@ class Features:
                     ViewedTiles(self.tiles, view), self.encoder, missing, self.home, batch_size=self.batch_size
                 )
                 self._stores.update({(view, layer): store for layer, store in found.items()})
+
+    def show_pixels(self) -> None:
+        """Show an encoder that adapts to pixels those of this dataset, unless it knows them: the store does as much."""
+        encoder = self.encoder
+        if encoder.learns_from_pixels and encoder.weights_hash() not in self._shown:
+            encoder.prepare(self.tiles.sample_images())
+            self._shown.add(encoder.weights_hash())
 
     def stores(self, layers: Sequence[str], view: View | None = None) -> Mapping[str, FeatureStore]:
         """Layer to complete feature store, in a view or as the tiles are; see `require`."""

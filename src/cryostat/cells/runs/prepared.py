@@ -131,6 +131,8 @@ def prepare_run(features: Features, spec: RunSpec, home: Home) -> Prepared:
     layers = features.layers_of(spec.head)
     if mode.kind == "cached":
         features.require(layers, mode.views)
+    else:
+        features.show_pixels()
     split = features.usable(subset(features.dataset.split(spec.split), spec.fraction, spec.seed))
     identity = {
         "benchmark": "cells",

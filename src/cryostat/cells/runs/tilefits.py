@@ -39,6 +39,7 @@ def fit_on_tiles(runs: Sequence[Prepared], home: Home) -> list[Fit | CryostatErr
             pupils[number] = _pupil(run, desk)
         except CryostatError as error:
             found[number] = error
+    desk.seen.forget()  # the tiles over which features were centred; none of them comes again
     if pupils:
         found.update(zip(pupils, _trained(list(pupils.values()), desk, home), strict=True))
     return [found[number] for number in range(len(runs))]

@@ -68,6 +68,10 @@ class SeenTiles:
         key = tuple(numbers)
         return self._kept.get(key) or self._recent.get(key) or self._encode(self.encoder, key, images)
 
+    def forget(self) -> None:
+        """Free what was kept."""
+        self._kept, self._recent, self._bytes = {}, {}, 0
+
     def _encode(self, encoder: TileEncoder, key: tuple[int, ...], images: Tensor | None) -> Maps:
         encoder.module.eval()
         maps = encoder.encode(self.images(key) if images is None else images, self.layers)

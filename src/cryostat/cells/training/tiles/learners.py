@@ -23,6 +23,7 @@ from cryostat.cells.training.tiles.batch import Batch, Wants
 from cryostat.cells.training.tiles.models import DenseModel
 from cryostat.cells.training.tiles.precision import autocast
 from cryostat.cells.training.tiles.streams import Stream
+from cryostat.core.errors import SettingError
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.tile.tuning import learnt
 
@@ -111,6 +112,19 @@ class Learner(ABC):
         """Whether it is at its end: the last step, or patience spent (where the protocol says so, between epochs)."""
         between = not self.task.rules.stops_between_epochs or self.step % self.task.stream.steps_an_epoch == 0
         return (self.log.stopped_early and between) or self.step >= self._last_step
+
+    def require_sound(self) -> None:
+        """Stop a training that went astray.
+
+        Raises:
+            SettingError: The loss or a weight is no number any more.
+        """
+        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
+        if not all(bool(torch.isfinite(values).all()) for values in (self._total, *weights)):
+            raise SettingError(
+                f"the training went astray: its loss is no number by step {self.step}",
+                remedy="Lower lr, clip gradients, or train with precision=fp32",
+            )
 
     def look(self, score: float) -> None:
         """Note a validation score."""

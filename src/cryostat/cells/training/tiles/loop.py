@@ -26,6 +26,9 @@ def train(learners: Sequence[Learner], feed: Feed, evaluate: Evaluate, keep: Kee
         evaluate: Scores those whose look is due, together.
         keep: Called after each look.
         title: Of the progress bar.
+
+    Raises:
+        SettingError: A training went astray.
     """
     total = max(learner.task.settings.steps for learner in learners)
     active = [learner for learner in learners if not learner.done]
@@ -61,6 +64,7 @@ def _look(due: Sequence[Learner], evaluate: Evaluate, keep: Keep) -> None:
     if not due:
         return
     for learner in due:
+        learner.require_sound()
         learner.learning.eval()
     for learner, score in zip(due, evaluate(due), strict=True):
         learner.look(score)
