@@ -153,6 +153,7 @@ def test_a_card_of_ones_own_is_one_small_file(tmp_path: Path) -> None:
         (1, 'parameters = "many"', "parameters = 'many' is not int"),
         (1, "flexible_size = 1", "flexible_size = 1 is not bool"),
         (1, 'precision = "fp8"', "'fp8' is not one of"),
+        (1, 'access = "secret"', "'secret' is not one of open, gated, local"),
     ],
 )
 def test_cards_that_are_wrong(tmp_path: Path, prefix: int, extra: str, problem: str) -> None:
@@ -166,7 +167,7 @@ def test_cards_that_are_wrong(tmp_path: Path, prefix: int, extra: str, problem: 
     [
         ("", "is empty"),
         ("[card", "not valid TOML"),
-        ("[card]\nname='x'\n", r"one of \[builtin\] and \[timm\]"),
+        ("[card]\nname='x'\n", r"one of \[builtin\], \[timm\], \[hf\]"),
         ("[card]\nname='x'\n[timm]\nmodel='test_vit'", r"\[card\] lacks 'title'"),
         ("[card]\nname='x'\n[timm]\nargs={}", "does not name its model"),
         ("[card]\n[timm]\nmodel='x'\n[weights]\n", "unknown section"),

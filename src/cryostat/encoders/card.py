@@ -27,10 +27,13 @@ class EncoderCard:
         precision: Recommended arithmetic: `fp32`, `bf16` or `fp16`.
         flexible_size: Takes any square input whose side is a multiple of patch_size.
         licence: Licence of the weights.
-        training_data: What it has seen.
+        training_data: What it has seen, in words.
+        trained_on: The same as names of sources, e.g. `TCGA`, by which overlap with a dataset is found; empty means
+            unknown, `nothing` means untrained.
         hub_id: Repository on the Hugging Face hub, or None.
         revision: Pinned commit on the hub, or None.
-        gated: The hub asks for a login and consent.
+        hub_file: File of that repository that holds the weights, or None for timm's usual names.
+        access: Who gets the weights: `open` to all, `gated` by a login and consent, or `local` as a file of one's own.
         parameters: Parameter count, or None when there are none to count.
         citation: How to cite it.
         notes: Traps worth knowing, one sentence each.
@@ -51,12 +54,19 @@ class EncoderCard:
     flexible_size: bool = False
     licence: str = ""
     training_data: str = ""
+    trained_on: tuple[str, ...] = ()
     hub_id: str | None = None
     revision: str | None = None
-    gated: bool = False
+    hub_file: str | None = None
+    access: str = "open"
     parameters: int | None = None
     citation: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def gated(self) -> bool:
+        """The hub asks for a login and consent."""
+        return self.access == "gated"
 
     @property
     def grid(self) -> int:

@@ -19,19 +19,45 @@ FOLDER = Path(__file__).parent / "cards"
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
+ACCESS = ("open", "gated", "local")
+
+WAYS = {"builtin": "factory", "timm": "model", "hf": "model_type"}
+"""Sections of a card file that say how to build the encoder, and the key that each must have.
+
+A further way is a line here and one in `registry.LOADERS`.
+"""
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How to build an encoder: its card, and one of two ways.
+    """How to build an encoder: its card, and one of several ways.
 
     Attributes:
         card: Its facts.
-        builtin: `factory` (`module:Class`, called with the card) and `seeded` (also with a seed); or None.
-        timm: `model`, `args` of timm's constructor, and `weights` = "random" where none exist; or None.
+        way: One of `WAYS`.
+        settings: The section of that name. `builtin`: `factory` (`module:Class`, called with the card) and `seeded`
+            (also with a seed). `timm`: `model`, `args` of timm's constructor. `hf`: `model_type` and `config` of
+            transformers. `weights` = "random" where no trained ones exist.
     """
 
     card: EncoderCard
-    builtin: Mapping[str, Any] | None = None
-    timm: Mapping[str, Any] | None = field(default=None)
+    way: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def builtin(self) -> Mapping[str, Any] | None:
+        """Settings of a built-in encoder; None for others."""
+        return self.settings if self.way == "builtin" else None
+
+    @property
+    def timm(self) -> Mapping[str, Any] | None:
+        """Settings of a timm model; None for others."""
+        return self.settings if self.way == "timm" else None
+
+    @property
+    def untrained(self) -> bool:
+        """True where there are no trained weights to load."""
+        return self.way == "builtin" or self.settings.get("weights") == "random"
 
 
 def normalised(name: str) -> str:
@@ -53,15 +79,15 @@ def read_recipe(path: Path) -> Recipe:
         SettingError: A field is unknown, missing or of the wrong type, or the file does not say how to build it.
     """
     content = read_toml(path)
-    ways = [key for key in ("builtin", "timm") if isinstance(content.get(key), dict)]
-    if unknown := sorted(set(content) - {"card", "builtin", "timm"}):
+    ways = [way for way in WAYS if isinstance(content.get(way), dict)]
+    if unknown := sorted(set(content) - {"card", *WAYS}):
         raise _wrong(path, f"has an unknown section [{unknown[0]}]")
     if not isinstance(content.get("card"), dict) or len(ways) != 1:
-        raise _wrong(path, "needs a section [card] and one of [builtin] and [timm]")
-    key = {"builtin": "factory", "timm": "model"}[ways[0]]
-    if not isinstance(content[ways[0]].get(key), str):
-        raise _wrong(path, f"[{ways[0]}] does not name its {key}")
-    return Recipe(_card(path, content["card"]), content.get("builtin"), content.get("timm"))
+        raise _wrong(path, f"needs a section [card] and one of {', '.join(f'[{way}]' for way in WAYS)}")
+    way = ways[0]
+    if not isinstance(content[way].get(WAYS[way]), str):
+        raise _wrong(path, f"[{way}] does not name its {WAYS[way]}")
+    return Recipe(_card(path, content["card"]), way, content[way])
 
 
 def _card(path: Path, table: Mapping[str, Any]) -> EncoderCard:
@@ -77,6 +103,8 @@ def _card(path: Path, table: Mapping[str, Any]) -> EncoderCard:
     card = EncoderCard(**facts)
     if card.precision not in PRECISIONS:
         raise _wrong(path, f"[card] precision {card.precision!r} is not one of {', '.join(PRECISIONS)}")
+    if card.access not in ACCESS:
+        raise _wrong(path, f"[card] access {card.access!r} is not one of {', '.join(ACCESS)}")
     if min(card.input_size, card.patch_size, card.width) < 1 or card.input_size % card.patch_size:
         raise _wrong(path, "[card] input_size is not a positive multiple of patch_size, or width is not positive")
     return card

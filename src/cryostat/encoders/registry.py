@@ -6,18 +6,27 @@ import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cryostat.core.errors import EncoderError, MissingExtraError, SettingError
+from cryostat.core.errors import MissingExtraError, SettingError
+from cryostat.core.extras import missing_extra
 from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.catalogue import PRECISIONS, Recipe, normalised, read_recipe, shipped
+from cryostat.encoders.loading import RANDOM, Order
 
 if TYPE_CHECKING:
     from cryostat.encoders.tile.base import TileEncoder
 
 TIMM = "timm:"
+"""Before the name of a timm model."""
+
+LOADERS = {
+    "builtin": "cryostat.encoders.tile.builtin:load",
+    "timm": "cryostat.encoders.tile.timm_models:load",
+    "hf": "cryostat.encoders.tile.hf_models:load",
+}
+"""Way of building (`catalogue.WAYS`) to the function, of a recipe and an order, that returns the encoder on the CPU."""
 
 
 def names() -> list[str]:
@@ -69,10 +78,19 @@ def load_encoder(
     chosen = None if precision == "auto" else precision
     recipe = _recipe(name)
     if recipe is None:
-        bare = Recipe(_derived(name), timm={"model": name.removeprefix(TIMM)})
-        return _timm(bare, weights or "random", chosen, seed).to(target)
-    build = _builtin if recipe.builtin else _timm
-    return build(recipe, weights, chosen, seed).to(target)
+        recipe, weights = Recipe(_derived(name), "timm", {"model": name.removeprefix(TIMM)}), weights or RANDOM
+    order = Order(str(weights) if weights is not None else None, chosen, seed)
+    return _loader(recipe.way)(recipe, order).to(target)
+
+
+def _loader(way: str) -> Callable[[Recipe, Order], TileEncoder]:
+    name, _, function = LOADERS[way].partition(":")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) or error from error
+    found: Callable[[Recipe, Order], TileEncoder] = getattr(module, function)
+    return found
 
 
 def _recipe(name: str) -> Recipe | None:
@@ -115,59 +133,3 @@ def _device(device: str) -> str:
     if kind == "cuda" and not torch.cuda.is_available():
         raise SettingError("torch sees no CUDA GPU", remedy="Use --device cpu, or install a CUDA build of torch")
     return device
-
-
-def _builtin(recipe: Recipe, weights: Path | str | None, precision: str | None, seed: int) -> TileEncoder:
-    facts, settings = recipe.card, recipe.builtin or {}
-    if weights not in (None, "random"):
-        raise SettingError(f"{facts.name} has no weights to load", remedy="Leave out --weights")
-    if precision not in (None, "fp32"):
-        raise SettingError(f"{facts.name} computes in fp32 only", remedy="Leave out --precision")
-    module, _, factory = str(settings["factory"]).partition(":")
-    build: Callable[..., TileEncoder] = getattr(importlib.import_module(module), factory)
-    return build(_seeded(facts, seed), seed) if settings.get("seeded") else build(facts)
-
-
-def _seeded(facts: EncoderCard, seed: int) -> EncoderCard:
-    return replace(facts, name=f"{facts.name}@seed{seed}") if seed else facts
-
-
-def _timm(recipe: Recipe, weights: Path | str | None, precision: str | None, seed: int) -> TileEncoder:
-    _require("timm")
-    from cryostat.encoders.tile.timm_models import TimmEncoder, build, build_random
-
-    facts, settings = recipe.card, recipe.timm or {}
-    model, arguments = str(settings["model"]), dict(settings.get("args", {}))
-    untrained_on_purpose = settings.get("weights") == "random"
-    chosen = weights or settings.get("weights")
-    if chosen is None:
-        raise _needs_weights(facts)
-    if chosen == "random":
-        module = build_random(model, arguments, seed, where=facts.name)
-        facts = _seeded(facts, seed) if untrained_on_purpose else replace(facts, name=f"{facts.name}@random{seed}")
-    else:
-        module = build(model, arguments, where=facts.name)
-        facts = _load(module, facts, str(chosen))
-    return TimmEncoder(facts, module, model=model, arguments=arguments, precision=precision or facts.precision)
-
-
-def _load(module: Any, facts: EncoderCard, weights: str) -> EncoderCard:
-    """Load weights strictly; the card notes a prefix that had to be taken off their names."""
-    from cryostat.encoders.weights import download_weights, fit_weights, read_weights
-
-    source, _, revision = weights.partition("@")
-    path = download_weights(facts, revision or None) if source == "hub" else Path(weights)
-    classifier = module.pretrained_cfg.get("classifier")
-    prefix = fit_weights(module, read_weights(path), path, classifier if isinstance(classifier, str) else "")
-    note = f"The prefix {prefix!r} was taken off the tensor names of {path.name}."
-    return replace(facts, notes=(*facts.notes, note)) if prefix else facts
-
-
-def _needs_weights(facts: EncoderCard) -> EncoderError:
-    consent = " (gated: accept its terms there first)" if facts.gated else ""
-    return EncoderError(
-        f"{facts.name} needs its weights",
-        where=facts.hub_id,
-        remedy=f"Pass a file with --weights PATH, or --weights hub to download {facts.hub_id}{consent}; "
-        "--weights random measures the bare architecture, named so in the results",
-    )

@@ -148,6 +148,11 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return state.hexdigest()
 
 
+def hub_files(card: EncoderCard) -> tuple[str, ...]:
+    """Files of a card's hub repository that may hold its weights, in order of preference."""
+    return (card.hub_file,) if card.hub_file else HUB_FILES
+
+
 def download_weights(card: EncoderCard, revision: str | None = None) -> Path:
     """The weights of a card's hub repository, from the local cache or the network.
 
@@ -166,7 +171,7 @@ def download_weights(card: EncoderCard, revision: str | None = None) -> Path:
             f"{card.name} has no repository on the hub", remedy="Give its weights as a file with --weights PATH"
         )
     revision = revision or card.revision
-    for name in HUB_FILES:
+    for name in hub_files(card):
         try:
             return Path(hf_hub_download(card.hub_id, name, revision=revision))
         except LocalEntryNotFoundError as error:
@@ -176,7 +181,8 @@ def download_weights(card: EncoderCard, revision: str | None = None) -> Path:
         except (HfHubHTTPError, OSError) as error:
             raise _unreachable(card, revision, error) from error
     raise EncoderError(
-        f"{card.hub_id} holds none of {', '.join(HUB_FILES)}", remedy="Download its weights and use --weights PATH"
+        f"{card.hub_id} holds none of {', '.join(hub_files(card))}",
+        remedy="Download its weights and use --weights PATH",
     )
 
 
@@ -187,5 +193,5 @@ def _unreachable(card: EncoderCard, revision: str | None, error: Exception) -> E
         f"the weights of {card.name} could not be had from the hub ({type(error).__name__})",
         where=card.hub_id,
         remedy=f"On a machine with network {consent}run: hf download {card.hub_id} "
-        f"{HUB_FILES[0]}{pinned} — then pass the file with --weights PATH",
+        f"{hub_files(card)[0]}{pinned} — then pass the file with --weights PATH",
     )

@@ -15,7 +15,7 @@ from cryostat.cells.splits import straddling
 from cryostat.core.errors import CryostatError, MissingExtraError, SettingError
 from cryostat.core.home import Home
 from cryostat.encoders.catalogue import Recipe
-from cryostat.encoders.weights import HUB_FILES
+from cryostat.encoders.weights import hub_files
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def of_weights(recipe: Recipe | None, name: str, weights: str | None) -> list[Ob
         name: Of the encoder.
         weights: As given: a file, `hub`, `hub@COMMIT`, `random` or nothing.
     """
-    if recipe is None or recipe.timm is None or weights == "random" or recipe.timm.get("weights"):
+    if recipe is None or recipe.untrained or weights == "random":
         return []
     if weights is None:
         remedy = f"Give them with --weights {name}=FILE, or =hub, or =random for the bare architecture"
@@ -122,7 +122,7 @@ def _downloaded(recipe: Recipe, revision: str | None) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     wanted = revision or recipe.card.revision
-    found = (try_to_load_from_cache(recipe.card.hub_id, file, revision=wanted) for file in HUB_FILES)
+    found = (try_to_load_from_cache(recipe.card.hub_id, file, revision=wanted) for file in hub_files(recipe.card))
     return any(isinstance(path, str) for path in found)
 
 
@@ -161,7 +161,7 @@ def missing_packages(what: Iterable[str]) -> list[Obstacle]:
 
 def untrainable(recipe: Recipe | None, name: str, mode: Mode) -> list[Obstacle]:
     """Whether a mode asks an encoder to learn that has nothing to train."""
-    if mode.frozen or mode.kind == "supervised" or recipe is None or recipe.timm is not None:
+    if mode.frozen or mode.kind == "supervised" or recipe is None or not recipe.builtin:
         return []
     error = SettingError(f"{name} has no weights that could be trained ({mode})", remedy="Use the mode cached or live")
     return [Obstacle.of(error)]

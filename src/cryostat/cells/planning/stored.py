@@ -33,7 +33,7 @@ def resolved_name(name: str, recipe: Recipe | None, weights: str | None) -> str:
         recipe: Of its card; None for timm models without one.
         weights: As given.
     """
-    on_purpose = recipe is not None and (recipe.timm is None or recipe.timm.get("weights") == "random")
+    on_purpose = recipe is not None and recipe.untrained
     bare = weights == "random" or (recipe is None and weights is None)
     return f"{name}@random0" if bare and not on_purpose else name
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from cryostat.core.errors import EncoderError
 from cryostat.core.identity import code_version
 from cryostat.encoders.card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard
+from cryostat.encoders.catalogue import Recipe
+from cryostat.encoders.loading import Order, fitted
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.weights import weights_sha256
 
@@ -22,6 +24,24 @@ STAGE = re.compile(r"^(?P<model>.+?)\+stage(?P<stage>\d+)$")
 
 LAYER_ARGUMENTS = {"mlp_layer": timm.layers, "act_layer": nn, "norm_layer": nn}
 """Constructor arguments that cards give as the name of a class, and the module to find it in."""
+
+
+def load(recipe: Recipe, order: Order) -> TimmEncoder:
+    """The timm model that a card's [timm] describes, with the weights that are asked for.
+
+    Raises:
+        EncoderError: timm cannot build it so, the card does not describe it, or its weights are missing or do not fit.
+    """
+    model, arguments = str(recipe.settings["model"]), dict(recipe.settings.get("args", {}))
+    config = timm.get_pretrained_cfg(split_stage(model)[0])
+    classifier = config.classifier if config else None
+    module, card = fitted(
+        recipe,
+        order,
+        lambda: build(model, arguments, where=recipe.card.name),
+        classifier=classifier if isinstance(classifier, str) else "",
+    )
+    return TimmEncoder(card, module, model=model, arguments=arguments, precision=order.precision or card.precision)
 
 
 def is_timm_name(name: str) -> bool:
