@@ -31,6 +31,7 @@ def print_outcomes(outcomes: Sequence[Outcome], home: Home) -> None:
         table.add_column(name)
     for name in ("fraction", "seed", "macro F1", "accuracy", "seconds"):
         table.add_column(name, justify="right")
+    table.add_column("run", overflow="fold")
     for outcome in outcomes:
         spec = outcome.spec
         about = (spec.dataset, spec.split, spec.encoder, spec.head, _mode(outcome))
@@ -48,12 +49,13 @@ def _mode(outcome: Outcome) -> str:
     return str(outcome.record.settings.get("mode", "")) if outcome.record else outcome.spec.mode or ""
 
 
-def _figures(outcome: Outcome) -> tuple[str, str, str]:
+def _figures(outcome: Outcome) -> tuple[str, str, str, str]:
+    """Macro F1, accuracy, seconds, and the end of the run's name, which is enough to name it."""
     if outcome.record is None:
-        return "[red]failed[/]", "", ""
+        return "[red]failed[/]", "", "", ""
     scores = outcome.record.scores()
     seconds = sum((p["seconds"] or 0) / (p.get("shared_by") or 1) for p in outcome.record.phases.values())
-    return _share(scores.macro_f1), _share(scores.accuracy), f"{seconds:.1f}"
+    return _share(scores.macro_f1), _share(scores.accuracy), f"{seconds:.1f}", outcome.record.run_id.rpartition("-")[2]
 
 
 def _share(value: float | None) -> str:

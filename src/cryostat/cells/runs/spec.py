@@ -125,9 +125,8 @@ class Study:
     def specs_with(self, expand: Callable[[str, str], Sequence[str]]) -> list[RunSpec]:
         """As `specs`, with the splits that a function makes of a dataset's name and a split or family."""
         made = []
-        for data, (encoder, heads) in itertools.product(self.datasets, self._on_encoders()):
+        for data, (encoder, heads, modes) in itertools.product(self.datasets, self._on_encoders()):
             splits = [s for family in self.splits for s in expand(data, family)]
-            modes = self.modes if encoder != NO_ENCODER else (None,)
             for split, mode, fraction, seed, head in itertools.product(
                 splits, modes, self.fractions, self.seeds, heads
             ):
@@ -136,12 +135,18 @@ class Study:
                 made.append(replace(spec, head_settings=self.head_options.get(head, {})))
         return made
 
-    def _on_encoders(self) -> list[tuple[str, list[str]]]:
-        """Each encoder with the heads that stand on it, and last the heads that stand on none."""
+    def _on_encoders(self) -> list[tuple[str, list[str], Sequence[str | None]]]:
+        """Each encoder with the heads that stand on it and their modes, and last the heads that stand on none.
+
+        Raises:
+            SettingError: A head stands on an encoder, and there is none.
+        """
         alone = [head for head in self.heads if head_card(head).reads == "pixels"]
         others = [head for head in self.heads if head not in alone]
-        pairs = [(encoder, others) for encoder in self.encoders if encoder != NO_ENCODER and others]
-        return pairs + ([(NO_ENCODER, alone)] if alone else [])
+        if others and not self.encoders:
+            raise SettingError(f"head {others[0]!r} stands on an encoder, and none is given", remedy="Name one or more")
+        stood = [(encoder, others, self.modes) for encoder in self.encoders if others]
+        return stood + ([(NO_ENCODER, alone, (None,))] if alone else [])
 
 
 _STUDY_KEYS = {
@@ -166,7 +171,7 @@ def read_study(path: Path) -> Study:
             name=str(study["name"]),
             datasets=_list(cells, "datasets", path),
             splits=_list(cells, "splits", path),
-            encoders=_list(cells, "encoders", path, [NO_ENCODER]),
+            encoders=_list(cells, "encoders", path) if "encoders" in cells else [],
             heads=_list(cells, "heads", path),
             fractions=_list(cells, "fractions", path, [1.0]),
             seeds=_list(study, "seeds", path, [0]),
