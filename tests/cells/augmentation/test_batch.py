@@ -245,7 +245,7 @@ def test_stain_stays_in_range() -> None:
 
 def test_quirks_are_named() -> None:
     assert STANDARD.quirks == ()
-    assert PUBLISHED.quirks == ("no_horizontal_shift", "flat_elastic")
+    assert PUBLISHED.quirks == ("no_horizontal_shift", "strong_stains", "flat_elastic")
 
 
 @pytest.mark.parametrize("wrong", [{"affine": 1.5}, {"scale": (1.2, 0.8)}, {"rotation": (9, 0)}, {"shift": -1}])

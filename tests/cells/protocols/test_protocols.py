@@ -36,6 +36,7 @@ def test_standard_has_no_quirk_and_paper_names_all_of_its() -> None:
         "training.softmaxed_weights",
         "training.standardise",
         "training.stops_between_epochs",
+        "training.strong_stains",
         "training.train_mode_encoder",
     ]
 

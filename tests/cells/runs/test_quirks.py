@@ -141,6 +141,7 @@ SAYS: dict[str, tuple[Callable[[Protocol], Any], Any, Any]] = {
     "focal_mean_over_all": (lambda p: hover(p).task.rules.focal_mean_over_all, False, True),
     "sampled_background": (drawn, [round(x, 2) for x in ROWS], [round(x, 2) for x in WITH_BACKGROUND]),
     "no_horizontal_shift": (lambda p: _augmentations(run(p)).shifts, (0.1, 0.1), (0.0, 0.1)),
+    "strong_stains": (lambda p: _augmentations(run(p)).shift_of_stains, 0.01, 0.05),
     "flat_elastic": (lambda p: _augmentations(run(p)).elastic_form, STANDARD.bend, PUBLISHED.elastic_form),
     "rate_rises_again": (rate_after, 0.5, pytest.approx(1.0)),
     "decays_all": (lambda p: len(learner(p).optimiser.param_groups), 2, 1),

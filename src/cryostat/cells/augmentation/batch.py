@@ -97,7 +97,7 @@ def _augment(images: Tensor, layers: Tensor, draws: _Draws, settings: Augmentati
         images = flip(images, on_device.horizontal, on_device.vertical)
         layers = flip(layers, on_device.horizontal, on_device.vertical)
     images, layers = _warp(images, layers, draws, settings)
-    if settings.stain_gain or settings.stain_shift:
+    if settings.stain_gain or settings.shift_of_stains:
         images = jitter(images, on_device.gain, on_device.stain_shift)
     return images, layers
 
@@ -120,7 +120,7 @@ def _draw(settings: Augmentations, generators: Sequence[Generator]) -> _Draws:
         shift=between(-1, 1, shares[:, 5:7]) * torch.tensor(settings.shifts),
         elastic=shares[:, 7] < settings.elastic,
         gain=1 + between(-1, 1, shares[:, 8:11]) * settings.stain_gain,
-        stain_shift=between(-1, 1, shares[:, 11:14]) * settings.stain_shift,
+        stain_shift=between(-1, 1, shares[:, 11:14]) * settings.shift_of_stains,
         noise_seed=torch.tensor(seeds, dtype=torch.int64),
     )
 

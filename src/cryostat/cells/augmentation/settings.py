@@ -28,6 +28,9 @@ SMOOTH_ELASTIC = Elastic(kernel=73, sigma=12.0, alpha=1.6)
 FLAT_ELASTIC = Elastic(kernel=63, sigma=32.0, alpha=1.0)
 """The published one: about 1 pixel. Its window ends before its Gaussian, so more strength would tear, not bend."""
 
+STRONG_STAINS = 0.05
+"""The published shift of a stain: 0.7 of optical density, so that white may come out lilac."""
+
 
 @dataclass(frozen=True)
 class Augmentations:
@@ -43,9 +46,9 @@ class Augmentations:
         elastic: Chance of an elastic deformation, an image.
         bend: How an elastic deformation looks.
         stain_gain: Haematoxylin, eosin and DAB are each multiplied by 1 ± up to this, an image.
-        stain_shift: And then moved by ± up to this, glass too: the published 0.05 is 0.7 of optical density (natural
-            logarithm), so that white may come out lilac.
+        stain_shift: And then moved by ± up to this, glass too; 0.01 is 0.14 of optical density (natural logarithm).
         no_horizontal_shift: The published quirk: shifts go up and down only.
+        strong_stains: The published quirk: `STRONG_STAINS` in place of `stain_shift`.
         flat_elastic: The published quirk: `FLAT_ELASTIC` in place of `bend`, which deforms next to nothing.
     """
 
@@ -58,8 +61,9 @@ class Augmentations:
     elastic: float = 0.5
     bend: Elastic = SMOOTH_ELASTIC
     stain_gain: float = 0.025
-    stain_shift: float = 0.05
+    stain_shift: float = 0.01
     no_horizontal_shift: bool = False
+    strong_stains: bool = False
     flat_elastic: bool = False
 
     def __post_init__(self) -> None:
@@ -76,6 +80,11 @@ class Augmentations:
     def shifts(self) -> tuple[float, float]:
         """Greatest shift along x and along y, share of the side."""
         return (0.0 if self.no_horizontal_shift else self.shift), self.shift
+
+    @property
+    def shift_of_stains(self) -> float:
+        """Greatest shift of a stain in effect."""
+        return STRONG_STAINS if self.strong_stains else self.stain_shift
 
     @property
     def elastic_form(self) -> Elastic:
@@ -96,7 +105,7 @@ def _require(holds: bool, name: str, remedy: str) -> None:
 STANDARD = Augmentations()
 """What Cryostat recommends: the published augmentations, as they were meant."""
 
-PUBLISHED = Augmentations(no_horizontal_shift=True, flat_elastic=True)
+PUBLISHED = Augmentations(no_horizontal_shift=True, strong_stains=True, flat_elastic=True)
 """What the published training did."""
 
 NONE = Augmentations(flip_horizontal=0, flip_vertical=0, affine=0, elastic=0, stain_gain=0, stain_shift=0)

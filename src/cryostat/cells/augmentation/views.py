@@ -66,7 +66,7 @@ def _view(number: int, seed: int, settings: Augmentations) -> View:
     if number == 0:
         return View()
     chance = np.random.default_rng((seed, number))
-    gain, shift = chance.uniform(-1, 1, (2, 3)) * [[settings.stain_gain], [settings.stain_shift]]
+    gain, shift = chance.uniform(-1, 1, (2, 3)) * [[settings.stain_gain], [settings.shift_of_stains]]
     return View(number % 4, number % 8 >= 4, _triple(1 + gain), _triple(shift))
 
 

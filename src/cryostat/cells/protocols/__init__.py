@@ -62,6 +62,7 @@ class Training:
         sampled_background: Background counts as a class when tiles are drawn.
         no_horizontal_shift: Shifts go up and down only.
         flat_elastic: The elastic deformation is about one pixel.
+        strong_stains: Stains are shifted by up to 0.7 of optical density, glass too.
         rate_rises_again: Training longer than the cosine climbs its other side.
         decays_all: Biases and norms are decayed as well.
         last_of_equals: Of equal validation scores the later weights are kept.
@@ -79,6 +80,7 @@ class Training:
     sampled_background: bool
     no_horizontal_shift: bool
     flat_elastic: bool
+    strong_stains: bool
     rate_rises_again: bool
     decays_all: bool
     last_of_equals: bool

@@ -109,4 +109,8 @@ def _augmentations(run: Prepared) -> Augmentations:
     rules = run.features.protocol.training
     if not run.settings.augment:
         return NONE
-    return Augmentations(no_horizontal_shift=rules.no_horizontal_shift, flat_elastic=rules.flat_elastic)
+    return Augmentations(
+        no_horizontal_shift=rules.no_horizontal_shift,
+        strong_stains=rules.strong_stains,
+        flat_elastic=rules.flat_elastic,
+    )

@@ -100,6 +100,23 @@ def test_images_labels_nuclei_and_features_move_together() -> None:
     live.close()
 
 
+def test_nuclei_of_large_ids_stay_apart() -> None:
+    small, large, one = Tiles(), Tiles(), stream(batch=5)
+    large.ids = np.where(small.ids > 0, small.ids + 2**30, 0).astype(np.int32)
+    seen = []
+    for tiles in (small, large):
+        live = feed(one, tiles=tiles)
+        _, _, instances, rings, _ = parts(live.batch(one, 0, ALL))
+        seen.append((instances, rings))
+        live.close()
+    for a, b in zip(*seen, strict=True):
+        assert torch.equal(a > 0, b > 0)
+    # Each tile has one nucleus, whose ring bears its id.
+    (_, _), (instances, rings) = seen
+    assert instances.amax((1, 2)).tolist() == rings.amax((1, 2)).tolist()
+    assert len(set(instances.amax((1, 2)).tolist())) == len(set(one.batch_of(0).tolist()))
+
+
 def test_without_augmentation_tiles_are_as_they_are() -> None:
     one, tiles = stream(batch=4), Tiles()
     live = feed(one, augmentations=NONE, tiles=tiles)
