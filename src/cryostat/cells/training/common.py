@@ -115,7 +115,9 @@ class BestKeeper:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Torch's generators seeded inside, and as before outside."""
-    with torch.random.fork_rng():
+    # Named, so that a run on the CPU wakes no GPU, and several GPUs are no reason for a warning.
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=list(gpus)):
         torch.manual_seed(seed)
         yield
 

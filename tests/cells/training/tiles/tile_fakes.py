@@ -69,7 +69,7 @@ class Tiles:
 
     def rings(self, tiles: Sequence[int], ring_um: float) -> NDArray[np.int32]:
         ids = self.instances(tiles)
-        wide = F.max_pool2d(torch.from_numpy(ids).float(), 3, stride=1, padding=1).numpy().astype(np.int32)
+        wide = F.max_pool2d(torch.from_numpy(ids).double(), 3, stride=1, padding=1).numpy().astype(np.int32)
         return np.where(ids > 0, 0, wide)
 
 

@@ -149,7 +149,8 @@ class Learner(ABC):
         Raises:
             KeyError, RuntimeError, TypeError, ValueError: It is no state of such a learner.
         """
-        before = copy.deepcopy(self.state())
+        own = {part: copy.deepcopy(getattr(self, part).state_dict()) for part in ("learning", "loss")}
+        before = self.state() | own
         try:
             self._restore(state)
         except BaseException:

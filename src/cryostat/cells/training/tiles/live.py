@@ -26,6 +26,9 @@ from cryostat.encoders.tile.base import TileEncoder
 AT_ONCE = 16
 """Tiles augmented and encoded together."""
 
+EXACT_IDS = 2**24
+"""Below this, single precision holds every whole number."""
+
 
 @dataclass(frozen=True)
 class _Raw:
@@ -123,13 +126,18 @@ class LiveFeed:
     def _read(self, number: int, tiles: tuple[int, ...]) -> _Raw:
         chosen = list(tiles)
         images = torch.from_numpy(self.tiles.load(chosen)).permute(0, 3, 1, 2)
-        layers: list[NDArray[Any]] = [self.tiles.labels(chosen)]
-        if self.wants.instances or self.wants.ring_um:
-            layers.append(self.tiles.instances(chosen))
-        if self.wants.ring_um:
-            layers.append(self.tiles.rings(chosen, self.wants.ring_um))
+        layers = [self.tiles.labels(chosen), *self._nuclei(chosen)]
         masks = torch.from_numpy(np.stack([layer.astype(np.int32) for layer in layers], 1))
         return _Raw(number, tiles, images, masks)
+
+    def _nuclei(self, chosen: list[int]) -> list[NDArray[Any]]:
+        """Nuclei and rings, as far as they are wanted."""
+        if not (self.wants.instances or self.wants.ring_um):
+            return []
+        ids: list[NDArray[Any]] = [self.tiles.instances(chosen)]
+        if self.wants.ring_um:
+            ids.append(self.tiles.rings(chosen, self.wants.ring_um))
+        return _renumbered(ids)
 
     def _prepare(self, raw: _Raw) -> _Window:
         images, masks, maps = [], [], []
@@ -179,6 +187,14 @@ def _in_train_mode(module: nn.Module) -> Iterator[None]:
         module.eval()
         for name, buffer in module.named_buffers():
             buffer.copy_(kept[name])
+
+
+def _renumbered(ids: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Ids that single precision, in which they are resampled, tells apart: numbered anew where they are too large."""
+    if max(int(layer.max(initial=0)) for layer in ids) < EXACT_IDS:
+        return ids
+    _, numbers = np.unique(np.concatenate([np.zeros(1, np.int64), *map(np.ravel, ids)]), return_inverse=True)
+    return [part.reshape(ids[0].shape) for part in np.split(numbers[1:], len(ids))]
 
 
 def _distinct(streams: Sequence[Stream]) -> list[Stream]:
