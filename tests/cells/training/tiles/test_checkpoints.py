@@ -159,7 +159,7 @@ def test_a_hostile_file_is_not_executed(kept: Checkpoint, tmp_path: Path, packed
     if packed:
         torch.save({"learning": Bomb(mark)}, kept.path)
     else:
-        kept.path.write_bytes(pickle.dumps(Bomb(mark)))
+        kept.path.write_bytes(pickle.dumps(Bomb(mark), protocol=2))
     assert not kept.resume(fresh())
     assert not mark.exists()
 
