@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cryostat.cells.scoring.external import score_predictions
     from cryostat.core.errors import CryostatError
     from cryostat.core.home import Home
+    from cryostat.encoders.plugins import tile_encoder
     from cryostat.encoders.registry import load_encoder
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "load_dataset",
     "load_encoder",
     "score_predictions",
+    "tile_encoder",
 ]
 
 _PLACES = {
@@ -46,6 +48,7 @@ _PLACES = {
     "load_dataset": "cryostat.cells.dataset",
     "load_encoder": "cryostat.encoders.registry",
     "score_predictions": "cryostat.cells.scoring.external",
+    "tile_encoder": "cryostat.encoders.plugins",
 }
 
 

@@ -83,7 +83,12 @@ def sha256_array(array: NDArray[Any]) -> str:
 
 def code_version(*parts: ModuleType | type[Any]) -> str:
     """Hash of the logic of the modules or classes that determine a result; comments and docstrings do not matter."""
-    return digest([_logic(inspect.getsource(part)) for part in parts])
+    return sources_version(*(inspect.getsource(part) for part in parts))
+
+
+def sources_version(*sources: str) -> str:
+    """`code_version` of source texts."""
+    return digest([_logic(source) for source in sources])
 
 
 def _logic(source: str) -> str:

@@ -21,7 +21,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 ACCESS = ("open", "gated", "local")
 
-WAYS = {"builtin": "factory", "timm": "model", "hf": "model_type"}
+WAYS = {"builtin": "factory", "timm": "model", "hf": "model_type", "conch": "trunk", "musk": "scales"}
 """Sections of a card file that say how to build the encoder, and the key that each must have.
 
 A further way is a line here and one in `registry.LOADERS`.
@@ -37,7 +37,8 @@ class Recipe:
         way: One of `WAYS`.
         settings: The section of that name. `builtin`: `factory` (`module:Class`, called with the card) and `seeded`
             (also with a seed). `timm`: `model`, `args` of timm's constructor. `hf`: `model_type` and `config` of
-            transformers. `weights` = "random" where no trained ones exist.
+            transformers. `conch`: `trunk`, `ignored`, `positions`, `args` (see `tile/conch.py`). `musk`: `scales` (see
+            `tile/musk.py`). `weights` = "random" where no trained ones exist.
     """
 
     card: EncoderCard
@@ -87,26 +88,39 @@ def read_recipe(path: Path) -> Recipe:
     way = ways[0]
     if not isinstance(content[way].get(WAYS[way]), str):
         raise _wrong(path, f"[{way}] does not name its {WAYS[way]}")
-    return Recipe(_card(path, content["card"]), way, content[way])
+    return Recipe(card_of(content["card"], path, "[card] "), way, content[way])
 
 
-def _card(path: Path, table: Mapping[str, Any]) -> EncoderCard:
+def card_of(table: Mapping[str, Any], path: Path, section: str = "") -> EncoderCard:
+    """A card made of its fields, each of them checked.
+
+    Args:
+        table: Field to value; lists for tuples.
+        path: Where they are from, for messages.
+        section: The part of that file, for messages.
+
+    Raises:
+        SettingError: A field is unknown, missing, of the wrong type, or impossible.
+    """
     known = {f.name: f for f in fields(EncoderCard)}
     if unknown := sorted(set(table) - set(known)):
-        raise _wrong(path, f"[card] has an unknown field {unknown[0]!r}")
+        raise _wrong(path, f"{section}has an unknown field {unknown[0]!r}")
     if lacking := [name for name, f in known.items() if f.default is MISSING and name not in table]:
-        raise _wrong(path, f"[card] lacks {lacking[0]!r}")
+        raise _wrong(path, f"{section}lacks {lacking[0]!r}")
     facts: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in table.items()}
     for name, value in facts.items():
         if not _fits(value, str(known[name].type)):
-            raise _wrong(path, f"[card] {name} = {value!r} is not {known[name].type}")
+            raise _wrong(path, f"{section}{name} = {value!r} is not {known[name].type}")
     card = EncoderCard(**facts)
     if card.precision not in PRECISIONS:
-        raise _wrong(path, f"[card] precision {card.precision!r} is not one of {', '.join(PRECISIONS)}")
+        raise _wrong(path, f"{section}precision {card.precision!r} is not one of {', '.join(PRECISIONS)}")
     if card.access not in ACCESS:
-        raise _wrong(path, f"[card] access {card.access!r} is not one of {', '.join(ACCESS)}")
-    if min(card.input_size, card.patch_size, card.width) < 1 or card.input_size % card.patch_size:
-        raise _wrong(path, "[card] input_size is not a positive multiple of patch_size, or width is not positive")
+        raise _wrong(path, f"{section}access {card.access!r} is not one of {', '.join(ACCESS)}")
+    seen = card.input_size if card.enlarged_to is None else card.enlarged_to
+    if min(card.input_size, seen, card.patch_size, card.width) < 1 or seen % card.patch_size:
+        raise _wrong(path, f"{section}input_size is not a positive multiple of patch_size, or width is not positive")
+    if card.enlarged_to is not None and card.flexible_size:
+        raise _wrong(path, f"{section}has both enlarged_to and flexible_size: only images of one size are enlarged")
     return card
 
 

@@ -14,6 +14,7 @@ from cryostat.core.extras import missing_extra
 from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.catalogue import PRECISIONS, Recipe, normalised, read_recipe, shipped
 from cryostat.encoders.loading import RANDOM, Order
+from cryostat.encoders.plugins import is_plugin, plugin_recipe
 
 if TYPE_CHECKING:
     from cryostat.encoders.tile.base import TileEncoder
@@ -25,6 +26,9 @@ LOADERS = {
     "builtin": "cryostat.encoders.tile.builtin:load",
     "timm": "cryostat.encoders.tile.timm_models:load",
     "hf": "cryostat.encoders.tile.hf_models:load",
+    "conch": "cryostat.encoders.tile.conch:load",
+    "musk": "cryostat.encoders.tile.musk:load",
+    "plugin": "cryostat.encoders.tile.network:load",
 }
 """Way of building (`catalogue.WAYS`) to the function, of a recipe and an order, that returns the encoder on the CPU."""
 
@@ -97,6 +101,8 @@ def _recipe(name: str) -> Recipe | None:
     """The card file of a name; None for timm models without one."""
     if name.endswith(".toml"):
         return read_recipe(Path(name))
+    if is_plugin(name):
+        return plugin_recipe(name)
     path = shipped().get(normalised(name))
     return read_recipe(path) if path else None
 
