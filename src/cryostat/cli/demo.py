@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from cryostat.cells.runs.study import Outcome
+    from cryostat.core.home import Home
 
 ENCODERS = ("stain-filters", "rcf")
 HEADS = ("linear", "cell-probe")
@@ -41,4 +47,17 @@ def command(ctx: click.Context, out: Path, seed: int) -> None:
     print_outcomes(outcomes, home)
     ctx.obj = home
     ctx.invoke(results.command, dataset=("demo",), per_class=True)
-    console.print(f"Tissue with its nuclei outlined: [cyan]{sheet}[/]\nEverything else: [cyan]{home.root}[/]")
+    picture = _picture(outcomes, home, out / "predictions.png")
+    console.print(f"Tissue with its nuclei outlined: [cyan]{sheet}[/]")
+    console.print(f"Predictions of the best run beside the truth: [cyan]{picture}[/]")
+    console.print(f"Everything else: [cyan]{home.root}[/]")
+
+
+def _picture(outcomes: Sequence[Outcome], home: Home, path: Path) -> Path:
+    """The predictions of the run that did best on its own hospitals."""
+    from cryostat.cells.pictures import picture_run, save_picture
+
+    records = [outcome.record for outcome in outcomes if outcome.record and outcome.spec.split == "base"]
+    best = max(records, key=lambda record: record.scores().macro_f1 or 0.0)
+    save_picture(picture_run(best, home), path)
+    return path

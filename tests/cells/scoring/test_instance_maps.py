@@ -11,7 +11,7 @@ from PIL import Image
 
 from cryostat.cells.dataset import CellDataset, Split
 from cryostat.cells.field import CellClass, DatasetFacts, field_from_semantic
-from cryostat.cells.scoring.instance_maps import PredictedMaps, score_instance_maps, true_map
+from cryostat.cells.scoring.instance_maps import PredictedMaps, _read_map, score_instance_maps, true_map
 from cryostat.cells.writer import DatasetWriter
 from cryostat.core.errors import InputError, SettingError
 
@@ -214,3 +214,18 @@ def test_the_official_numbers_of_conic(shared, tmp_path):
     wanted = {"pq": known["pq"], "mpq_plus": known["mpq_plus"], "r2": known["multi_r2"]}
     assert {name: scores.metrics()[name] for name in wanted} == pytest.approx(wanted, abs=1e-6)
     np.testing.assert_allclose([row.pq for row in scores.per_class], known["per_class_pq"], rtol=0, atol=1e-6)
+
+
+def test_a_runs_own_segments_are_read_as_they_are_kept(tmp_path: Path) -> None:
+    instances = np.zeros((4, 6), np.int32)
+    instances[:2, :2], instances[2:, 3:] = 5, 2
+    np.savez_compressed(tmp_path / "a.npz", instances=instances, cell_ids=[5, 2], class_ids=[1, 3])
+    ids, classes = _read_map(tmp_path / "a.npz")
+    assert classes is not None
+    assert classes[0, 0] == 1
+    assert classes[3, 5] == 3
+    assert classes[instances == 0].sum() == 0
+    assert np.array_equal(ids, instances)
+    np.savez_compressed(tmp_path / "b.npz", instances=instances, cell_ids=[5], class_ids=[1])
+    with pytest.raises(InputError, match="not those of its instances"):
+        _read_map(tmp_path / "b.npz")

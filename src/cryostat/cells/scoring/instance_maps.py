@@ -137,9 +137,10 @@ class PredictedMaps:
 
     Args:
         folder: A file a field, named after it: an (H, W) map of instance ids (.npy, .png, .tif; .npz with one array or
-            with `instances`), or an (H, W, 2) map of instance and class ids (.npy; .npz with one array or with
-            `instances` and `classes`). The classes of (H, W) maps stand in a table `FOV.csv` beside the map with the
-            columns cell_id and class (name or id), or in `classes.csv`, which has fov_id too.
+            with `instances`), or an (H, W, 2) map of instance and class ids (.npy; .npz with one array, with
+            `instances` and `classes`, or with `instances`, `cell_ids` and `class_ids`). The classes of (H, W) maps
+            stand in a table `FOV.csv` beside the map with the columns cell_id and class (name or id), or in
+            `classes.csv`, which has fov_id too.
         dataset: The dataset they are for.
 
     Raises:
@@ -232,6 +233,8 @@ def _read_map(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     kind = path.suffix.lower()
     if kind == ".npz":
         arrays = read_npz(path)
+        if {"instances", "cell_ids", "class_ids"} <= set(arrays):
+            return arrays["instances"], _listed(arrays, path)
         if "instances" in arrays:
             return arrays["instances"], arrays.get("classes")
         if len(arrays) != 1:
@@ -240,6 +243,23 @@ def _read_map(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
             )
         return _unstacked(next(iter(arrays.values())), path)
     return _unstacked(read_npy(path, mmap=False), path) if kind == ".npy" else (read_label_map(path), None)
+
+
+def _listed(arrays: Mapping[str, NDArray[Any]], path: Path) -> NDArray[Any]:
+    """(H, W) class ids from a list of the instances' classes, as runs keep their `segments`."""
+    instances, ids, classes = (arrays[name] for name in ("instances", "cell_ids", "class_ids"))
+    check_labels(instances, instances.shape[:2], str(path), "instance map")
+    whole = all(array.ndim == 1 and array.dtype.kind in "iu" for array in (ids, classes)) and len(ids) == len(classes)
+    order = np.argsort(ids) if whole else ids
+    if not whole or not np.array_equal(ids[order], nucleus_ids(instances)):
+        raise InputError(
+            "lists cell_ids and class_ids that are not those of its instances",
+            where=path,
+            remedy="List each instance of the map once, with its class id",
+        )
+    of_id = np.concatenate([[0], classes[order]])
+    listed: NDArray[Any] = of_id[nucleus_index(instances, ids[order].astype(np.int64))]
+    return listed
 
 
 def _unstacked(array: NDArray[Any], path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
