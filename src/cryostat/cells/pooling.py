@@ -35,7 +35,7 @@ class PooledCells:
 
 
 def pool_features(
-    tiles: CellTiles, read: TileReader, fovs: Sequence[str], *, patch: int, ring_um: float = 0.0
+    tiles: CellTiles, read: TileReader, fovs: Sequence[str], *, patch: float, ring_um: float = 0.0
 ) -> Iterator[PooledCells]:
     """Pool stored features over the nuclei of each field.
 
@@ -59,7 +59,7 @@ def pool_features(
 
 
 def _operators(
-    tiles: CellTiles, fov: str, labels: NDArray[Any], ids: NDArray[Any], patch: int
+    tiles: CellTiles, fov: str, labels: NDArray[Any], ids: NDArray[Any], patch: float
 ) -> dict[int, csr_matrix]:
     """For each tile of a field the (cells, tokens) matrix that turns its tokens into sums over nuclei.
 
@@ -70,7 +70,7 @@ def _operators(
     height, width = tiles.field_shape(fov)
     ys = (rows + 0.5) * (height / labels.shape[0])
     xs = (columns + 0.5) * (width / labels.shape[1])
-    side = tiles.tile_size // patch
+    side = round(tiles.tile_size / patch)
     whole = tiles.protocol.scoring.nuclei == "whole"
     weight = window(tiles.tile_size) if whole else np.ones(tiles.tile_size, np.float32)
     total = np.zeros(len(rows), np.float32)
@@ -79,7 +79,7 @@ def _operators(
         pixels, y, x = _pixels_in(piece, ys, xs)
         w = weight[y] * weight[x]
         total[pixels] += w
-        inside[tile] = (pixels, (y // patch) * side + x // patch, w)
+        inside[tile] = (pixels, (y * side // tiles.tile_size) * side + x * side // tiles.tile_size, w)
     area = np.maximum(np.bincount(which, minlength=len(ids)), 1)
     shape = (len(ids), side * side)
     return {

@@ -26,6 +26,8 @@ class EncoderCard:
         mpp: µm per pixel it was trained at, or None when mixed or unknown.
         precision: Recommended arithmetic: `fp32`, `bf16` or `fp16`.
         flexible_size: Takes any square input whose side is a multiple of patch_size.
+        enlarged_to: Side in px to which it enlarges an image of input_size within, or None; patch_size is then in px of
+            the enlarged image.
         licence: Licence of the weights.
         training_data: What it has seen, in words.
         trained_on: The same as names of sources, e.g. `TCGA`, by which overlap with a dataset is found; empty means
@@ -52,6 +54,7 @@ class EncoderCard:
     mpp: float | None = None
     precision: str = "fp32"
     flexible_size: bool = False
+    enlarged_to: int | None = None
     licence: str = ""
     training_data: str = ""
     trained_on: tuple[str, ...] = ()
@@ -71,7 +74,16 @@ class EncoderCard:
     @property
     def grid(self) -> int:
         """Tokens along a side at the native input size."""
-        return self.input_size // self.patch_size
+        return self.tokens_across(self.input_size)
+
+    @property
+    def token_px(self) -> float:
+        """Side in px of the piece of the image that one token covers; a fraction where the image is enlarged within."""
+        return self.patch_size if self.enlarged_to is None else self.patch_size * self.input_size / self.enlarged_to
+
+    def tokens_across(self, size: int) -> int:
+        """Tokens along a side of an image of a size that it takes, px."""
+        return size // self.patch_size if self.enlarged_to is None else self.enlarged_to // self.patch_size
 
     def layers(self) -> tuple[str, ...]:
         """Names of the maps it can give: `block-1` … `block-<depth>`, and `final` (after the last norm)."""

@@ -92,7 +92,7 @@ def _open_stores(
     if not all((folder / FACTS).exists() for folder in folders.values()):
         # Fails before anything is on disk where a layer is unknown, the size does not fit, or the card is wrong.
         encoder.encode(torch.zeros(1, 3, source.tile_size, source.tile_size), layers)
-    side = source.tile_size // encoder.card.patch_size
+    side = encoder.card.tokens_across(source.tile_size)
     shape = (side, side, encoder.card.width)
     index = source.index()
     return {

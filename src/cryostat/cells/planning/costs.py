@@ -160,7 +160,7 @@ def heads_work(jobs: Iterable[Job], card: EncoderCard, side: int, logits: int) -
 
 
 def _head_work(one: Job, card: EncoderCard, side: int, logits: int) -> Work:
-    grid = side // card.patch_size
+    grid = card.tokens_across(side)
     tile = head_flops(one.head, one.settings, width=card.width, grid=grid, side=side, logits=logits)
     if one.on_tiles:
         return Work(pixels=TRAINING * one.drawn * tile + one.judged * tile)
@@ -180,4 +180,4 @@ def stored_layers(jobs: Iterable[Job], card: EncoderCard) -> tuple[str, ...]:
 
 def map_bytes(card: EncoderCard, side: int) -> int:
     """Bytes of one tile's features in one layer: h × w × C × 2."""
-    return (side // card.patch_size) ** 2 * card.width * 2
+    return card.tokens_across(side) ** 2 * card.width * 2

@@ -37,7 +37,7 @@ def transformer_flops(card: EncoderCard, side: int) -> int:
         card: Of the encoder.
         side: Of the tile, px.
     """
-    return 2 * (card.parameters or 0) * ((side // card.patch_size) ** 2 + card.prefix_tokens)
+    return 2 * (card.parameters or 0) * (card.tokens_across(side) ** 2 + card.prefix_tokens)
 
 
 @cache
@@ -72,7 +72,7 @@ def head_flops(head: HeadCard, settings: Any, *, width: int, grid: int, side: in
     if head.reads == "final":
         return linear_flops(width * (2 if getattr(settings, "ring_um", 0) else 1), logits) * grid**2
     bare = replace(settings, weights="") if isinstance(settings, HoverNeXtSettings) else settings
-    gathered = tokens_gathered(side // grid, side) if head.reads == "blocks" else 1
+    gathered = tokens_gathered(side / grid, side) if head.reads == "blocks" else 1
     return _built_flops(head.name, bare, width * gathered**2, grid // gathered, side, logits)
 
 

@@ -133,7 +133,7 @@ class Features:
 
     def pooled(self, ring_um: float, count: int = 1) -> list[PooledCells]:
         """All nuclei with their pooled features of the final layer, in each of the first `count` views."""
-        patch = self.encoder.card.patch_size
+        patch = self.encoder.card.token_px
         return [
             pooled_cells(self.tiles, seen, patch=patch, ring_um=ring_um) for seen in self.turned_back("final", count)
         ]

@@ -27,7 +27,7 @@ class _Store(Protocol):
     def read(self, tiles: Sequence[int]) -> NDArray[np.float16]: ...
 
 
-def pooled_cells(tiles: CellTiles, store: _Store, *, patch: int, ring_um: float) -> PooledCells:
+def pooled_cells(tiles: CellTiles, store: _Store, *, patch: float, ring_um: float) -> PooledCells:
     """All nuclei of a dataset with their pooled features, from disk when they were pooled before.
 
     Args:
@@ -46,7 +46,7 @@ def pooled_cells(tiles: CellTiles, store: _Store, *, patch: int, ring_um: float)
     return PooledCells(pd.read_parquet(table), read_npy(array))
 
 
-def _pool_all(tiles: CellTiles, read: TileReader, patch: int, ring_um: float) -> PooledCells:
+def _pool_all(tiles: CellTiles, read: TileReader, patch: float, ring_um: float) -> PooledCells:
     fovs = list(map(str, tiles.dataset.fovs.index))
     parts = list(track(pool_features(tiles, read, fovs, patch=patch, ring_um=ring_um), "Pooling nuclei", len(fovs)))
     return joined(parts)

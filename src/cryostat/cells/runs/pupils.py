@@ -137,7 +137,7 @@ class DensePupil(Pupil):
         self.look_at = self.seen(layers)
         scales = _standardisers(run, self.look_at, layers)
         card = features.encoder.card
-        gathered = tokens_gathered(card.patch_size, features.tiles.tile_size) if run.head.reads == "blocks" else 1
+        gathered = tokens_gathered(card.token_px, features.tiles.tile_size) if run.head.reads == "blocks" else 1
         with seeded(run.spec.seed):
             head = build_head(run.spec.head, card.width * gathered**2, len(self.judge.outputs), self.settings)
         model = DenseModel(head, layers, card, scales, gathered).to(desk.device).to(memory_format=torch.channels_last)
@@ -206,7 +206,7 @@ class ProbePupil(Pupil):
             fovs = self.run.split.fovs(part)
             if part == "train":
                 fovs = [fovs[i] for i in np.linspace(0, len(fovs) - 1, min(len(fovs), 16)).astype(int)]
-            tiles, patch = self.run.features.tiles, self.run.features.encoder.card.patch_size
+            tiles, patch = self.run.features.tiles, self.run.features.encoder.card.token_px
             self._field = {}
             parts = pool_features(tiles, self._read, fovs, patch=patch, ring_um=self.settings.ring_um)
             pooled = joined(list(parts))

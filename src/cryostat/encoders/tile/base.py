@@ -51,7 +51,7 @@ class TileEncoder(ABC):
 
     @abstractmethod
     def _maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Maps of normalised images (N, 3, S, S): layer name to (N, S/patch, S/patch, width), any float type."""
+        """Maps of normalised images (N, 3, S, S): layer name to (N, g, g, width), g tokens across, any float type."""
 
     def to(self, device: torch.device | str) -> TileEncoder:
         """Move to a device."""
@@ -74,7 +74,7 @@ class TileEncoder(ABC):
             layers: Names from `card.layers()`.
 
         Returns:
-            Layer name to (N, S/patch, S/patch, width) float32 on the encoder's device.
+            Layer name to (N, g, g, width) float32 on the encoder's device, g = `card.tokens_across(S)`.
 
         Raises:
             EncoderError: A layer is unknown, the size does not fit, or the encoder breaks its contract.
@@ -105,7 +105,7 @@ class TileEncoder(ABC):
             )
 
     def _checked(self, maps: Tensor, size: int) -> Tensor:
-        side = size // self.card.patch_size
+        side = self.card.tokens_across(size)
         expected = (side, side, self.card.width)
         if tuple(maps.shape[1:]) != expected:
             raise EncoderError(

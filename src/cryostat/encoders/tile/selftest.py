@@ -156,17 +156,18 @@ def _place(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> li
     planted = positions(encoder.card.grid)
     found: dict[str, list[Position]] = {layer: [] for layer in maps}
     for position in planted:
-        changed = encoder.encode(_with_dot(base, position, encoder.card.patch_size), tuple(maps))
+        changed = encoder.encode(_with_dot(base, position, encoder.card.token_px), tuple(maps))
         for layer, tokens in changed.items():
             found[layer].append(_most_changed(maps[layer][0], tokens[0]))
     return [_judge(layer, planted, seen, encoder.card.grid) for layer, seen in found.items()]
 
 
-def _with_dot(base: Tensor, position: Position, patch: int) -> Tensor:
+def _with_dot(base: Tensor, position: Position, pitch: float) -> Tensor:
     """A copy with one token's piece of the image painted over."""
     # The whole piece, for a strided convolution may look at no more than a corner of it.
-    image, (y, x) = base.clone(), (position[0] * patch, position[1] * patch)
-    image[0, :, y : y + patch, x : x + patch] = torch.tensor(DOT).view(3, 1, 1)
+    image = base.clone()
+    rows, columns = (slice(round(i * pitch), round((i + 1) * pitch)) for i in position)
+    image[0, :, rows, columns] = torch.tensor(DOT).view(3, 1, 1)
     return image
 
 

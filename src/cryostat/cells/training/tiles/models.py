@@ -69,7 +69,7 @@ class DenseModel(nn.Module):
         return F.pixel_unshuffle(planes, self.gathered) if self.gathered > 1 else planes
 
 
-def tokens_gathered(patch: int, tile_size: int) -> int:
+def tokens_gathered(patch: float, tile_size: int) -> int:
     """How many tokens along a side a decoder reads as one.
 
     The published decoders enlarge sixteenfold: on tokens finer than that they would paint tiles of several times their
@@ -79,8 +79,8 @@ def tokens_gathered(patch: int, tile_size: int) -> int:
         patch: Side of a token in px.
         tile_size: Side of a tile in px.
     """
-    side = tile_size // patch
-    return next(count for count in range(max(1, DECODED_PATCH // patch), 0, -1) if side % count == 0)
+    side = round(tile_size / patch)
+    return next(count for count in range(max(1, int(DECODED_PATCH // patch)), 0, -1) if side % count == 0)
 
 
 class Centred(nn.Module):
