@@ -72,7 +72,7 @@ ON_TILES = (
 OF_HOVERNEXT = (
     f"{_RUNS}hover",
     f"{_TRAINING}tiles.hover",
-    *(f"cryostat.cells.hovernext.{name}" for name in ("model", "loss", "targets", "watershed", "search")),
+    *(f"cryostat.cells.hovernext.{name}" for name in ("head", "model", "loss", "targets", "watershed", "search")),
 )
 """And HoVer-NeXt."""
 
