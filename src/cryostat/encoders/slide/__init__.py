@@ -1,0 +1,1 @@
+"""Slide encoders: one vector for the tiles of a slide."""
