@@ -169,3 +169,12 @@ def test_dropping_leaves_nothing(kept: Checkpoint) -> None:
     assert list(kept.path.parent.iterdir()) == []
     kept.drop()
     assert not kept.resume(fresh())
+
+
+def test_a_finished_run_leaves_nothing_behind_not_even_what_a_kill_cut_short(tmp_path: Path) -> None:
+    file = Checkpoint(tmp_path / "run@1.pt")
+    file.path.write_bytes(b"state")
+    (tmp_path / ".run@1.pt.x7f.part").write_bytes(b"half")
+    (tmp_path / "other.pt").write_bytes(b"state of another")
+    file.drop()
+    assert [path.name for path in tmp_path.iterdir()] == ["other.pt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,3 +58,5 @@ class Checkpoint:
     def drop(self) -> None:
         """Forget the state; the run is finished."""
         self.path.unlink(missing_ok=True)
+        for half_written in self.path.parent.glob(f".{glob.escape(self.path.name[:80])}*"):
+            half_written.unlink(missing_ok=True)
