@@ -21,7 +21,7 @@ from cryostat.core.identity import code_version
 from cryostat.encoders.catalogue import Recipe
 from cryostat.encoders.loading import Order, fitted
 from cryostat.encoders.tile.base import TileEncoder
-from cryostat.encoders.tile.renaming import Renaming
+from cryostat.encoders.tile.branches import Branch
 from cryostat.encoders.tile.timm_models import TimmEncoder
 
 OFFSET = 0.1
@@ -100,16 +100,14 @@ def load(recipe: Recipe, order: Order) -> ConchEncoder:
         SettingError: `positions` is unknown.
     """
     settings = recipe.settings
-    renaming = published(settings)
-    module, card = fitted(recipe, order, lambda: build(settings, where=recipe.card.name), translate=renaming)
+    branch = published(settings)
+    module, card = fitted(recipe, order, lambda: build(settings, where=recipe.card.name), translate=branch)
     arguments = {"positions": settings.get("positions", "timm"), **settings.get("args", {})}
     precision = order.precision or recipe.card.precision
-    return ConchEncoder(
-        renaming.noted(card), module, model="VisionTransformer", arguments=arguments, precision=precision
-    )
+    return ConchEncoder(branch.noted(card), module, model="VisionTransformer", arguments=arguments, precision=precision)
 
 
-def published(settings: Mapping[str, Any]) -> Renaming:
+def published(settings: Mapping[str, Any]) -> Branch:
     """From the names of the published checkpoint to those of the trunk.
 
     Args:
@@ -118,7 +116,7 @@ def published(settings: Mapping[str, Any]) -> Renaming:
     trunk, ignored = str(settings["trunk"]), tuple(map(str, settings.get("ignored", ())))
     arguments = settings.get("args", {})
     grid = int(arguments.get("img_size", 224)) // int(arguments.get("patch_size", 16))
-    return Renaming(
+    return Branch(
         lambda name: name.removeprefix(trunk),
         lambda name: name.startswith(ignored),
         ", ".join(f"{prefix}*" for prefix in ignored),

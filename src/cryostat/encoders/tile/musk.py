@@ -22,7 +22,7 @@ from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.catalogue import Recipe
 from cryostat.encoders.loading import Order, fitted
 from cryostat.encoders.tile.base import TileEncoder
-from cryostat.encoders.tile.renaming import Renaming
+from cryostat.encoders.tile.branches import Branch
 from cryostat.encoders.weights import weights_sha256
 
 HEAD_WIDTH = 64
@@ -230,15 +230,15 @@ def load(recipe: Recipe, order: Order) -> MuskEncoder:
         raise SettingError(
             f"{recipe.card.name} cannot see the scales {scales!r}", remedy=f"Choose one of: {', '.join(SCALES)}"
         )
-    renaming = published(recipe.card)
-    module, card = fitted(recipe, order, lambda: build(recipe.card), translate=renaming)
-    return MuskEncoder(renaming.noted(card), module, scales=scales, precision=order.precision or recipe.card.precision)
+    branch = published(recipe.card)
+    module, card = fitted(recipe, order, lambda: build(recipe.card), translate=branch)
+    return MuskEncoder(branch.noted(card), module, scales=scales, precision=order.precision or recipe.card.precision)
 
 
-def published(card: EncoderCard) -> Renaming:
+def published(card: EncoderCard) -> Branch:
     """From the names of the published checkpoint to those of `MuskVision`."""
     grid = (card.enlarged_to or card.input_size) // card.patch_size
-    return Renaming(_renamed, lambda name: TEXT.search(name) is not None, STATED, lambda found: _place(found, grid))
+    return Branch(_renamed, lambda name: TEXT.search(name) is not None, STATED, lambda found: _place(found, grid))
 
 
 def _renamed(name: str) -> str:
