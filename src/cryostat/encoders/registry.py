@@ -78,7 +78,7 @@ def load_encoder(
     if precision not in (None, "auto", *PRECISIONS):
         raise SettingError(f"there is no precision {precision!r}", remedy=f"Choose one of: {', '.join(PRECISIONS)}")
     _require("torch")
-    target = _device(device)
+    target = torch_device(device)
     chosen = None if precision == "auto" else precision
     recipe = _recipe(name)
     if recipe is None:
@@ -127,7 +127,12 @@ def _require(package: str) -> None:
         raise MissingExtraError(package, extra="encoders", purpose="Encoding images")
 
 
-def _device(device: str) -> str:
+def torch_device(device: str) -> str:
+    """The name of a device for torch: `auto` is a GPU where there is one.
+
+    Raises:
+        SettingError: There is no such device.
+    """
     import torch
 
     if device == "auto":

@@ -14,8 +14,18 @@ from cryostat.core.errors import EncoderError
 from cryostat.core.files import require_file
 from cryostat.encoders.card import EncoderCard
 
-PREFIXES = ("module.", "model.", "backbone.", "encoder.", "teacher.backbone.", "student.backbone.")
-"""Prefixes that training frameworks put before the names of an encoder's tensors."""
+PREFIXES = (
+    "module.",
+    "model.",
+    "backbone.",
+    "encoder.",
+    "teacher.backbone.",
+    "student.backbone.",
+    "vit.",
+    "dinov2.",
+    "dinov2_with_registers.",
+)
+"""Prefixes that frameworks put before the names of an encoder's tensors."""
 
 CONTAINERS = ("state_dict", "model", "teacher", "student", "model_state_dict")
 """Keys under which checkpoints keep their tensors."""

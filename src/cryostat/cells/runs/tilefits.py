@@ -22,8 +22,8 @@ from cryostat.core.home import Home
 def fit_on_tiles(runs: Sequence[Prepared], home: Home) -> list[Fit | CryostatError]:
     """Train runs that share their features, split and mode beside each other; killed ones go on where they were.
 
-    A run's result does not depend on the others: to the bit where the encoder gives the same bits in a batch of any size,
-    else to its rounding.
+    A run's result does not depend on the others: to the bit where the encoder gives the same bits in any
+    size of batch, else to its rounding.
 
     Args:
         runs: At least one.

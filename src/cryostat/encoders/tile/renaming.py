@@ -77,7 +77,8 @@ def from_hf(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Translate names of transformers' ViTModel and Dinov2Model, with or without registers.
 
     Args:
-        tensors: Name to tensor; a prefix before all names (`vit.`) is kept, mask token, pooler and classifier are left out.
+        tensors: Name to tensor; a prefix before all names (`vit.`) is kept; mask token, pooler and classifier are left
+            out.
     """
     prefix = _prefix(tensors, "embeddings.cls_token")
     found: dict[str, Tensor] = {}

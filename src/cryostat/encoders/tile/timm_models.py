@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import timm
@@ -17,13 +18,17 @@ from cryostat.encoders.card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard
 from cryostat.encoders.catalogue import Recipe
 from cryostat.encoders.loading import Order, fitted
 from cryostat.encoders.tile.base import TileEncoder
+from cryostat.encoders.tile.renaming import TRANSLATIONS
 from cryostat.encoders.weights import weights_sha256
 
 STAGE = re.compile(r"^(?P<model>.+?)\+stage(?P<stage>\d+)$")
 """`resnet50+stage3`: the third stage of a convolutional network."""
 
 LAYER_ARGUMENTS = {"mlp_layer": timm.layers, "act_layer": nn, "norm_layer": nn}
-"""Constructor arguments that cards give as the name of a class, and the module to find it in."""
+"""Constructor arguments that cards give as the name of a class, and the module to find it in.
+
+`norm_eps` stands for layer norms with that epsilon.
+"""
 
 
 def load(recipe: Recipe, order: Order) -> TimmEncoder:
@@ -40,8 +45,20 @@ def load(recipe: Recipe, order: Order) -> TimmEncoder:
         order,
         lambda: build(model, arguments, where=recipe.card.name),
         classifier=classifier if isinstance(classifier, str) else "",
+        translate=_translation(recipe),
     )
     return TimmEncoder(card, module, model=model, arguments=arguments, precision=order.precision or card.precision)
+
+
+def _translation(recipe: Recipe) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None:
+    names = recipe.settings.get("names")
+    if names is not None and names not in TRANSLATIONS:
+        raise EncoderError(
+            f"[timm] names = {names!r} is no way of naming tensors known here",
+            where=recipe.card.name,
+            remedy=f"Use one of {', '.join(TRANSLATIONS)}, or leave it out for timm's own names",
+        )
+    return TRANSLATIONS[names] if names else None
 
 
 def is_timm_name(name: str) -> bool:
@@ -82,7 +99,10 @@ def build(model: str, arguments: Mapping[str, Any], *, where: str) -> Any:
 
 
 def _resolved(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: getattr(LAYER_ARGUMENTS[k], v) if k in LAYER_ARGUMENTS else v for k, v in arguments.items()}
+    resolved = {k: getattr(LAYER_ARGUMENTS[k], v) if k in LAYER_ARGUMENTS else v for k, v in arguments.items()}
+    if (eps := resolved.pop("norm_eps", None)) is not None:
+        resolved["norm_layer"] = partial(nn.LayerNorm, eps=eps)
+    return resolved
 
 
 def build_random(model: str, arguments: Mapping[str, Any], seed: int, *, where: str) -> Any:
