@@ -1,0 +1,1 @@
+"""Encoders of volumes (MRI series): NeuroVFM, and the statistics that need no weights."""
