@@ -60,7 +60,7 @@ def fitted(
     if weights is None:
         raise needs_weights(recipe.card)
     if weights == RANDOM:
-        return _random(build, order.seed), _random_card(recipe, order.seed)
+        return random_network(build, order.seed), _random_card(recipe, order.seed)
     module = _frozen(build())
     return module, _load(module, recipe.card, weights, classifier, translate)
 
@@ -86,7 +86,7 @@ def _frozen(module: nn.Module) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
-def _random(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def random_network(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Initial weights that follow from the seed alone; the global random state stays as it was."""
     import torch
 

@@ -29,6 +29,7 @@ LOADERS = {
     "conch": "cryostat.encoders.tile.conch:load",
     "musk": "cryostat.encoders.tile.musk:load",
     "plugin": "cryostat.encoders.tile.network:load",
+    "folder": "cryostat.encoders.tile.folder_models:load",
 }
 """Way of building (`catalogue.WAYS`) to the function, of a recipe and an order, that returns the encoder on the CPU."""
 
@@ -43,7 +44,8 @@ def card(name: str) -> EncoderCard:
 
     Args:
         name: Registered name (case, spaces, hyphens and underscores do not matter), a timm name with or without
-            `timm:` before and `+stageK` after it, or the path of a card file.
+            `timm:` before and `+stageK` after it; or the path of a card file, of a Python file of one's own (`FILE.py`
+            or `FILE.py:NAME`, which is run), or of a Hugging Face folder.
 
     Raises:
         SettingError: There is no such encoder.
@@ -103,8 +105,17 @@ def _recipe(name: str) -> Recipe | None:
         return read_recipe(Path(name))
     if is_plugin(name):
         return plugin_recipe(name)
-    path = shipped().get(normalised(name))
-    return read_recipe(path) if path else None
+    if path := shipped().get(normalised(name)):
+        return read_recipe(path)
+    return _folder_recipe(name) if (Path(name).expanduser() / "config.json").is_file() else None
+
+
+def _folder_recipe(name: str) -> Recipe:
+    for package in ("torch", "transformers"):
+        _require(package)
+    from cryostat.encoders.tile.folder_models import folder_recipe
+
+    return folder_recipe(name)
 
 
 def _derived(name: str) -> EncoderCard:
@@ -117,7 +128,8 @@ def _derived(name: str) -> EncoderCard:
         hint = f"Did you mean {close[0]}? " if close else ""
         raise SettingError(
             f"there is no encoder {name!r}",
-            remedy=f"{hint}Choose one of {', '.join(names())}, a timm model as timm:NAME, or a card file NAME.toml",
+            remedy=f"{hint}Choose one of {', '.join(names())}, a timm model as timm:NAME, "
+            "a card NAME.toml, your own FILE.py, or a Hugging Face folder",
         )
     return derive_card(model)
 

@@ -1,8 +1,8 @@
-"""Any network that gives tokens, as a tile encoder: those of users' own files."""
+"""Any network that gives tokens, as a tile encoder; first of all those of users' own files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from cryostat.core.errors import EncoderError, SettingError
 from cryostat.core.identity import code_version
 from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.catalogue import Recipe
-from cryostat.encoders.loading import RANDOM, Order, fitted, needs_weights
+from cryostat.encoders.loading import RANDOM, Order, fitted, needs_weights, random_network
 from cryostat.encoders.plugins import users_code, users_error
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.weights import tensors_sha256
@@ -36,7 +36,7 @@ def load(recipe: Recipe, order: Order) -> NetworkEncoder:
     if order.weights == RANDOM and settings["loads_weights"]:
         raise SettingError("loads its own weights, so they cannot be random", where=file, remedy="Leave out --weights")
     if order.weights is None and "weights" not in settings:
-        module, card = _as_built(build, order.seed), recipe.card
+        module, card = random_network(build, order.seed), recipe.card
         if module.state_dict() and not settings["loads_weights"]:
             raise _needs_weights(recipe.card, file)
     else:
@@ -46,13 +46,6 @@ def load(recipe: Recipe, order: Order) -> NetworkEncoder:
     return NetworkEncoder(
         _counted(card, parameters), module, settings["blocks"], origin, file, order.precision or card.precision
     )
-
-
-def _as_built(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A network whose random parts follow from the seed alone; the global random state stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build().eval().requires_grad_(False)
 
 
 def _needs_weights(card: EncoderCard, file: Path) -> EncoderError:
