@@ -60,6 +60,18 @@ def test_one_tile_equals_a_loop_over_pixels(tmp_path: Path) -> None:
     assert pooled.rows["cell_id"].tolist() == [4, 7, 9]
 
 
+def test_tokens_of_a_fraction_of_a_pixel_split_at_pixels(tmp_path: Path) -> None:
+    instances = squares((28, 28))
+    tiles = CellTiles(dataset_of(tmp_path / "d", instances), load_protocol("standard").at(0), 28)
+    maps = np.random.default_rng(1).normal(size=(1, 3, 3, 2)).astype(np.float16)
+    pooled = next(iter(pool_features(tiles, reader(maps), ["a"], patch=28 / 3)))
+    # Tokens end after 9⅓ and 18⅔ px: the pixel before, whole or in part, still belongs to them.
+    token = [0] * 10 + [1] * 9 + [2] * 9
+    pixels = np.argwhere(instances == 7)
+    expected = np.mean([maps[0, token[y], token[x]].astype(np.float64) for y, x in pixels], axis=0)
+    np.testing.assert_allclose(pooled.features[1], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_half_scale_uses_the_mask_at_full_resolution(tmp_path: Path) -> None:
     instances = squares((64, 64))
     tiles = CellTiles(dataset_of(tmp_path / "d", instances), load_protocol("standard").at(0.5), 32)

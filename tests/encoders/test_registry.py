@@ -42,7 +42,7 @@ def built_here(name: str) -> bool:
     return read_recipe(shipped()[name]).way in ("builtin", "timm")
 
 
-@pytest.mark.parametrize("name", filter(built_here, names()))
+@pytest.mark.parametrize("name", list(filter(built_here, names())))
 def test_every_card_describes_its_model(name: str) -> None:
     recipe = read_recipe(shipped()[name])
     if recipe.timm is None:

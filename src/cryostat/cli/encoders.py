@@ -35,7 +35,7 @@ def list_encoders() -> None:
     for name in ("µm/px", "weights", "licence"):
         table.add_column(name)
     for facts in sorted(map(card, names()), key=lambda facts: (facts.hub_id is not None, facts.name)):
-        sizes = (str(facts.input_size), str(facts.patch_size), str(facts.width), str(facts.depth or "–"))
+        sizes = (str(facts.input_size), f"{facts.token_px:.3g}", str(facts.width), str(facts.depth or "–"))
         scale = f"{facts.mpp:g}" if facts.mpp else "any"
         table.add_row(facts.name, facts.architecture, *sizes, scale, _weights(facts), facts.licence)
     console = wide_console()
@@ -74,7 +74,7 @@ def _lines(facts: EncoderCard) -> Iterator[tuple[str, str]]:
     yield "architecture", facts.architecture
     size = f"{facts.input_size} px" + (f", or any multiple of {facts.patch_size}" if facts.flexible_size else " only")
     yield "input", size
-    yield "tokens", f"{facts.grid}×{facts.grid} of {facts.patch_size} px, {facts.width} channels"
+    yield "tokens", f"{facts.grid}×{facts.grid} of {facts.token_px:.3g} px, {facts.width} channels"
     yield "layers", f"block-1 … block-{facts.depth}, final" if facts.depth else "final"
     yield "prefix tokens", str(facts.prefix_tokens)
     yield "normalisation", f"mean {_triple(facts.mean)}, std {_triple(facts.std)}"
