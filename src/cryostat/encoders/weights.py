@@ -27,7 +27,7 @@ PREFIXES = (
 )
 """Prefixes that frameworks put before the names of an encoder's tensors."""
 
-CONTAINERS = ("state_dict", "model", "teacher", "student", "model_state_dict")
+CONTAINERS = ("state_dict", "model", "module", "teacher", "student", "model_state_dict")
 """Keys under which checkpoints keep their tensors."""
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

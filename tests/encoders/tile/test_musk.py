@@ -205,6 +205,9 @@ def test_text_experts_change_nothing_and_are_told(recipe: Path) -> None:
 def test_weights_of_distributed_training(recipe: Path) -> None:
     plain = loaded(recipe, tiny()).identity()
     assert loaded(recipe, {f"module.{name}": tensor for name, tensor in tiny().items()}).identity() == plain
+    torch.save({"module": tiny()}, recipe.with_name("musk.pth"))
+    nested = load_encoder(str(recipe), weights=recipe.with_name("musk.pth"), device="cpu")
+    assert nested.identity() == plain
 
 
 @pytest.mark.parametrize(
