@@ -147,7 +147,10 @@ class SlideEncoder(ABC):
 
 
 def _tensor(tiles: Any) -> Tensor:
-    array = np.asarray(tiles)
+    try:
+        array = np.asarray(tiles)
+    except (ValueError, TypeError):  # rows of unequal length
+        array = np.empty(0, object)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise InputError(
             f"features of type {array.dtype} are no floats", remedy="Supply float16, float32 or float64 (n, C)"

@@ -39,7 +39,7 @@ class SlideRecipe:
 @lru_cache(maxsize=1)
 def shipped() -> Mapping[str, Path]:
     """Name to file of the cards that come with Cryostat."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
+    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"), key=lambda path: path.stem)}
 
 
 def read_recipe(path: Path) -> SlideRecipe:

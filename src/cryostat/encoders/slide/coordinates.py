@@ -77,7 +77,10 @@ class TileCoordinates:
 
 def _table(xy: Any) -> NDArray[np.float64]:
     half = isinstance(xy, Tensor) and xy.dtype in (torch.float16, torch.bfloat16)
-    array = np.asarray(xy.detach().cpu().double() if isinstance(xy, Tensor) else xy)
+    try:
+        array = np.asarray(xy.detach().cpu().double() if isinstance(xy, Tensor) else xy)
+    except (ValueError, TypeError):  # rows of unequal length
+        array = np.empty(0, object)
     if half or array.dtype == np.float16:
         raise InputError(
             "coordinates in half precision have lost their last digits, and overflow past 65,504 px",
