@@ -26,6 +26,7 @@ def encoder(tmp_path: Path) -> SlideEncoder:
         (np.zeros((9, 6), np.int64), "type int64 are no floats"),
         (np.zeros((9, 6), complex), "type complex128 are no floats"),
         (np.array(["a"] * 9), "no floats"),
+        ([[1.0, 2.0], [3.0]], "no floats"),
         (torch.zeros(9, 6, dtype=torch.int32), "no table of features"),
         ([[0.0] * 6] * 8 + [[np.nan] * 6], r"1 of 9 tiles are not finite \(tile 8 first\).*fp32 or bf16"),
         (np.full((9, 6), np.inf, np.float16), "9 of 9 tiles are not finite"),

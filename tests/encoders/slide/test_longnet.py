@@ -43,13 +43,23 @@ def parity(folder: Path) -> tuple[GigaPathNetwork, dict[str, torch.Tensor]]:
     return network, content
 
 
-def test_parity_at_every_layer_and_both_poolings(shared: Path) -> None:
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+
+
+@pytest.mark.parametrize("kernel", ["fused", "plain"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
+def test_parity_at_every_layer_and_both_poolings(
+    shared: Path, device: str, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel == "plain":
+        monkeypatch.setattr("cryostat.encoders.slide.attention.fused", lambda device, width: None)
     network, content = parity(shared)
+    network.to(device)
     cells = (content["input/coords"][0] / 256).long()
     for number, tokens in enumerate(network.states(content["input/tiles"][0], cells)):
         found = {"cls": network.norm(tokens[0]), "mean": network.norm(tokens[1:].mean(0))}
         for pooling, vector in found.items():
-            torch.testing.assert_close(vector, content[f"output/{pooling}/{number}"][0], rtol=0, atol=1e-5)
+            torch.testing.assert_close(vector.cpu(), content[f"output/{pooling}/{number}"][0], rtol=0, atol=1e-5)
 
 
 def last(network: GigaPathNetwork, tiles: int) -> torch.Tensor:

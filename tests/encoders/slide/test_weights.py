@@ -19,9 +19,8 @@ def test_every_form_of_file_is_the_same_encoder(tmp_path: Path) -> None:
     torch.save({"model": state}, tmp_path / "released.pth")
     torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "parallel.pth")
     path = small_card(tmp_path)
-    found = [
-        load_slide_encoder(path, tmp_path / n, "cpu") for n in ("plain.safetensors", "released.pth", "parallel.pth")
-    ]
+    files = ("plain.safetensors", "released.pth", "parallel.pth")
+    found = [load_slide_encoder(path, tmp_path / name, "cpu") for name in files]
     assert found[0].identity() == found[1].identity() == found[2].identity()
     assert found[0].card.notes == found[1].card.notes == ()
     assert "'module.' was taken off" in found[2].card.notes[-1]
@@ -44,7 +43,7 @@ def test_misfits_are_named_with_the_cure(tmp_path: Path) -> None:
 def test_a_tile_encoders_file_is_recognised(tmp_path: Path) -> None:
     torch.save({"blocks.0.attn.qkv.weight": torch.zeros(3, 1), "norm.bias": torch.zeros(2)}, tmp_path / "tile.bin")
     path = small_card(tmp_path, extra='hub_id = "a/b"\nhub_file = "slide_encoder.pth"')
-    with pytest.raises(EncoderError, match="looks like a tile encoder's file; supply slide_encoder.pth of a/b"):
+    with pytest.raises(EncoderError, match=r"looks like a tile encoder's file; supply slide_encoder.pth of a/b"):
         load_slide_encoder(path, tmp_path / "tile.bin", "cpu")
 
 
