@@ -57,15 +57,16 @@ def weights(folder: Path, *values: float) -> Path:
 def test_the_template_has_fifteen_lines_and_passes(tmp_path: Path) -> None:
     text = TEMPLATE.read_text()
     assert len([line for line in text.splitlines() if line.strip() and not line.startswith('"""')]) <= 15
-    small = text.replace("vit_small_patch16_224", "vit_tiny_patch16_224").replace("width=384", "width=192")
+    small = text.replace("vit_small_patch16_224", "test_vit").replace("width=384", "width=64")
+    small = small.replace("input_size=224", "input_size=160").replace("depth=12", "depth=6")
     (tmp_path / "my_model.py").write_text(small)
     encoder = load_encoder(str(tmp_path / "my_model.py"), weights="random", device="cpu")
-    report = check(encoder, layers=["block-1", "block-12", "final"], batch=1, seconds=0)
+    report = check(encoder, layers=["block-1", "block-6", "final"], batch=1, seconds=0)
     assert report.passed
-    assert encoder.card.parameters == 5_524_416
+    assert encoder.card.parameters == card("timm:test_vit").parameters == 306_240
     image = torch.rand(1, 3, 96, 96)
-    found = encoder.encode(image, ("block-12", "final"))
-    expected = encoder.module.vit.norm(found["block-12"])
+    found = encoder.encode(image, ("block-6", "final"))
+    expected = encoder.module.vit.norm(found["block-6"])
     torch.testing.assert_close(found["final"], expected)
 
 

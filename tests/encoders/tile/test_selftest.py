@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cryostat.encoders.card import EncoderCard
+from cryostat.encoders.card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard
 from cryostat.encoders.registry import load_encoder
 from cryostat.encoders.tile.base import TileEncoder
-from cryostat.encoders.tile.selftest import CheckReport, check, positions
+from cryostat.encoders.tile.firstlook import faults_of, first_look
+from cryostat.encoders.tile.selftest import CheckReport, check, positions, tissue
 
 
 class Patches(TileEncoder):
@@ -110,3 +113,99 @@ def test_planting_covers_corners_and_off_diagonal_tokens() -> None:
     assert {(0, 0), (0, 13), (13, 0), (13, 13)} <= set(planted)
     assert sum(y != x for y, x in planted) >= 6
     assert positions(1) == [(0, 0)]
+
+
+class Seeing(Patches):
+    """Patch means by a convolution, of images that are changed before."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor], **facts: Any) -> None:
+        super().__init__()
+        self.card = replace(self.card, **facts)
+        self.module = nn.Conv2d(3, 3, 8, 8, bias=False)
+        with torch.no_grad():
+            self.module.weight.copy_(torch.eye(3).view(3, 3, 1, 1).expand(3, 3, 8, 8) / 64)
+        self.change = change
+
+    def _maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        return dict.fromkeys(layers, self.module(self.change(images)).permute(0, 2, 3, 1))
+
+
+def again(images: Tensor) -> Tensor:
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / std
+
+
+PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        (lambda images: images, {}),
+        (lambda images: images, PLAIN),
+        (again, PLAIN),
+        (lambda images: images * 255, PLAIN),
+        (lambda images: F.interpolate(images, 192, mode="bicubic"), {"enlarged_to": 192}),
+    ],
+)
+def test_images_normalised_once(change: Callable[[Tensor], Tensor], facts: dict[str, Any]) -> None:
+    encoder = Seeing(change, **facts)
+    look = first_look(encoder, tissue(96))
+    assert look is not None
+    assert faults_of(encoder.card, look) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "facts", "problem"),
+    [
+        (again, {}, "normalises the image once more.*mean=\\(0, 0, 0\\)"),
+        (lambda images: images / 255, {}, "divides by 255"),
+        (lambda images: images / 255, PLAIN, "divides by 255"),
+        (lambda i: i, {"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}, "those of images in 0 to 255"),
+    ],
+)
+def test_images_normalised_twice_or_for_bytes(
+    change: Callable[[Tensor], Tensor], facts: dict[str, Any], problem: str
+) -> None:
+    found = failures(check(Seeing(change, **facts), batch=1, seconds=0))
+    assert re.search(problem, found["normalisation"])
+
+
+def test_gain_and_offset_of_a_second_normalisation_by_hand() -> None:
+    look = first_look(Seeing(again), tissue(96))
+    assert look is not None
+    assert look.gain == pytest.approx([1 / s for s in IMAGENET_STD], rel=1e-4)
+    assert look.offset == pytest.approx([-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)], rel=1e-3)
+
+
+def test_features_that_hardly_depend_on_the_image_are_a_warning() -> None:
+    report = check(Patches(lambda tokens: tokens * 1e-3 + 1), batch=1, seconds=0)
+    assert [finding.name for finding in report.warnings] == ["contrast"]
+    assert report.passed
+
+
+def test_parameters_are_those_of_the_card() -> None:
+    found = failures(check(Seeing(lambda i: i, parameters=575), batch=1, seconds=0))
+    assert found == {
+        "parameters": "576, the card states 575 → Correct parameters in the card, or the arguments that build the model"
+    }
+    assert check(Seeing(lambda i: i, parameters=576), batch=1, seconds=0).weights_memory == 4 * 576
+
+
+def test_identities_must_be_plain_and_stay() -> None:
+    class Restless(Patches):
+        def identity(self) -> Mapping[str, Any]:
+            return {"now": torch.rand(1).item()}
+
+    class Odd(Patches):
+        def identity(self) -> Mapping[str, Any]:
+            return {"module": self.module}
+
+    assert "changes from call to call" in failures(check(Restless(), batch=1, seconds=0))["identity"]
+    assert "cannot hold Identity" in failures(check(Odd(), batch=1, seconds=0))["identity"]
+
+
+def test_the_report_as_plain_data() -> None:
+    told = json.loads(json.dumps(check(Patches(), batch=1, seconds=0).as_json()))
+    assert told["passed"] is True
+    assert {"name", "passed", "detail", "remedy", "essential"} == set(told["findings"][0])

@@ -131,7 +131,7 @@ class NetworkEncoder(TileEncoder):
         }
 
     def _maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        side = images.shape[-1] // self.card.patch_size
+        side = self.card.tokens_across(images.shape[-1])
         seen: dict[str, Any] = {}
         handles = [self._watch(layer, seen) for layer in layers if layer != "final"]
         try:
@@ -174,7 +174,7 @@ class NetworkEncoder(TileEncoder):
         if shape == (count, width, side, side):
             return output.permute(0, 2, 3, 1)
         raise self._wrong(
-            f"gives {shape} for {layer} of {count} images of {side * self.card.patch_size} px; tokens would be "
+            f"gives {shape} for {layer} of {count} images, which make {side}×{side} patches; tokens would be "
             f"({count}, {prefix} + {side * side}, {width}), a map ({count}, {side}, {side}, {width})",
             self._advice(shape, side),
         )

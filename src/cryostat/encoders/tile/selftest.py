@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryostat.core.errors import EncoderError
+from cryostat.core.identity import digest
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.tile.filters import smooth
+from cryostat.encoders.tile.firstlook import FAINT, faults_of, first_look
 
 EXACT_SHARE = 0.5
 """Share of the dots that must be found in their very token, in each layer: strides blur the border between two."""
@@ -49,12 +52,14 @@ class Finding:
         passed: True when it is as it should be; None when it was only measured.
         detail: What was seen.
         remedy: What to do when it failed.
+        essential: Whether an encoder that fails is unfit for use; else it is a warning.
     """
 
     name: str
     passed: bool | None
     detail: str
     remedy: str = ""
+    essential: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,17 +71,28 @@ class CheckReport:
         findings: What was tested.
         images_per_second: Images of the native size encoded a second.
         peak_memory: Bytes that encoding took on a GPU at most, or None on a CPU.
+        weights_memory: Bytes of its tensors.
     """
 
     encoder: str
     findings: tuple[Finding, ...]
     images_per_second: float
     peak_memory: int | None
+    weights_memory: int = 0
 
     @property
     def passed(self) -> bool:
-        """True when nothing failed."""
-        return all(finding.passed is not False for finding in self.findings)
+        """True when nothing essential failed."""
+        return all(finding.passed is not False or not finding.essential for finding in self.findings)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What failed without being essential."""
+        return tuple(finding for finding in self.findings if finding.passed is False and not finding.essential)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {**asdict(self), "passed": self.passed}
 
 
 def check(
@@ -105,9 +121,13 @@ def check(
         _repeat(subject, base, maps),
         _batch(subject, base, maps),
         _drift(subject, base, chosen),
+        *_normalisation(subject, base, maps),
+        *_size(subject),
+        _named(subject),
     ]
     speed, memory = _speed(subject, batch, seconds)
-    return CheckReport(subject.card.name, tuple(findings), speed, memory)
+    weights = sum(tensor.nbytes for tensor in subject.module.state_dict().values())
+    return CheckReport(subject.card.name, tuple(findings), speed, memory, weights)
 
 
 def tissue(size: int, seed: int = 0) -> Tensor:
@@ -260,6 +280,45 @@ def _drift(encoder: TileEncoder, base: Tensor, layers: Sequence[str]) -> Finding
     if difference == 0:
         return Finding("precision", passed, "computes in fp32 throughout")
     return Finding("precision", passed, f"{half} differs from fp32 by {difference:.1e}", "Use --precision fp32")
+
+
+def _normalisation(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> list[Finding]:
+    """What the first layer sees, and whether the features depend on the image at all."""
+    look, name = first_look(encoder, base), "normalisation"
+    seen = f"its first layer sees {look.lowest:.2g} … {look.highest:.2g}" if look else "has no first layer to look at"
+    fault = faults_of(encoder.card, look)
+    found = [
+        Finding(name, False, f"{fault[0]}; {seen}", fault[1]) if fault else Finding(name, bool(look) or None, seen)
+    ]
+    other = encoder.encode(tissue(encoder.card.input_size, 3), tuple(maps))
+    contrast = _difference({"final": other["final"]}, {"final": maps["final"]}) if "final" in maps else None
+    if contrast is not None:
+        remedy = (
+            "See that its weights are loaded, and that it wants images normalised as the card says, not in 0 to 255"
+        )
+        detail = f"features of two images differ by {contrast:.1e}"
+        found.append(Finding("contrast", contrast >= FAINT, detail, remedy, essential=False))
+    return found
+
+
+def _size(encoder: TileEncoder) -> list[Finding]:
+    """The parameters that there are, and those that the card states."""
+    count, stated = sum(p.numel() for p in encoder.module.parameters()), encoder.card.parameters
+    if not count and not stated:
+        return []
+    detail = f"{count:,}" + (f", the card states {stated:,}" if stated != count and stated else "")
+    remedy = "Correct parameters in the card, or the arguments that build the model"
+    return [Finding("parameters", None if stated is None else stated == count, detail, remedy)]
+
+
+def _named(encoder: TileEncoder) -> Finding:
+    """Whether features can be kept under its identity."""
+    try:
+        first, again = (digest(encoder.identity()) for _ in range(2))
+    except TypeError as error:
+        return Finding("identity", False, str(error), "Return only text, numbers and lists of them from identity()")
+    remedy = "Leave out of identity() what changes from call to call"
+    return Finding("identity", first == again, first if first == again else "changes from call to call", remedy)
 
 
 def _speed(encoder: TileEncoder, batch: int, at_least: float) -> tuple[float, int | None]:
