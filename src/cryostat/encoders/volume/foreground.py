@@ -17,8 +17,8 @@ def foreground(data: NDArray[Any], brain: NDArray[Any] | None = None) -> tuple[N
     """The tissue in a volume, and the rule by which it was found.
 
     The rules, in this order: the brain mask, if there is one; all that is not connected to a constant surround, as
-    skull-stripping leaves it; all that is not connected to the dark surround below Otsu's threshold. Cavities inside
-    the tissue belong to it. None depends on how the voxels are stored or scaled.
+    skull-stripping leaves it; all that is brighter than Otsu's threshold, in the largest piece, or enclosed by it in
+    any of the three planes, as ventricles are by the scalp. None depends on how the voxels are stored or scaled.
 
     Args:
         data: (X, Y, Z) voxels, NaN where nothing was measured.
@@ -33,8 +33,10 @@ def foreground(data: NDArray[Any], brain: NDArray[Any] | None = None) -> tuple[N
     value = _surround(measured)
     if value is not None:
         return ~_open_to_border(measured == value), "constant surround"
-    bright = np.minimum(measured, np.percentile(measured, 99.5))
-    return ~_open_to_border(bright <= threshold_otsu(bright)), "otsu"
+    clipped = np.minimum(measured, np.percentile(measured, 99.5))
+    dark = ~_largest(clipped > threshold_otsu(clipped.ravel()))
+    open_in_all = np.logical_and.reduce([_open_to_border(dark, across) for across in range(3)])
+    return ~np.asarray(open_in_all), "otsu"
 
 
 def filled(data: NDArray[Any]) -> NDArray[Any]:
@@ -51,10 +53,21 @@ def _surround(data: NDArray[Any]) -> Any:
     return values[counts.argmax()] if counts.max() >= SURROUND * counts.sum() else None
 
 
-def _open_to_border(dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The parts of a mask that reach the border of the volume."""
-    parts, _ = ndimage.label(dark)
-    faces = [np.take(parts, end, axis).ravel() for axis in range(3) for end in (0, -1)]
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected piece of a mask: specks of noise are no tissue."""
+    parts, _ = ndimage.label(mask)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return np.asarray(parts == sizes.argmax())
+
+
+def _open_to_border(dark: NDArray[np.bool_], across: int | None = None) -> NDArray[np.bool_]:
+    """The parts of a mask that reach the border of the volume, or of its slices across one axis."""
+    neighbours = ndimage.generate_binary_structure(3, 1)
+    if across is not None:
+        neighbours = neighbours & np.expand_dims(np.arange(3) == 1, [a for a in range(3) if a != across])
+    parts, _ = ndimage.label(dark, neighbours)
+    faces = [np.take(parts, end, axis).ravel() for axis in range(3) if axis != across for end in (0, -1)]
     reached = np.zeros(int(parts.max()) + 1, bool)
     reached[np.unique(np.concatenate(faces))] = True
     reached[0] = False

@@ -101,9 +101,9 @@ def _voxels(image: Any, path: Path) -> NDArray[Any]:
     shape = tuple(image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    check_shape(np.broadcast_to(np.zeros((), _type(image)), shape), str(path))
-    if not any(image.shape) or np.prod(image.shape, dtype=float) > _MOST_VOXELS:
+    if min(shape, default=0) < 1 or np.prod(shape, dtype=float) > _MOST_VOXELS:
         raise InputError(f"claims the shape {image.shape}", where=path, remedy="Convert or copy the series again")
+    check_shape(np.broadcast_to(np.zeros((), _type(image)), shape), str(path))
     try:
         return np.asarray(image.dataobj).reshape(shape)
     except _DAMAGE as error:

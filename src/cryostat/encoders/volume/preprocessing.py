@@ -2,7 +2,9 @@
 
 `explicit`, the default, finds the tissue before interpolating and keeps tokens with enough of it, so that a volume
 gives the same tokens however it is stored. `compat` repeats NeuroVFM's own program: whatever lies above the tenth
-percentile of the interpolated voxels is tissue, and a token with a single voxel of background is dropped.
+percentile of the interpolated voxels is tissue, and a token with a single voxel of background is dropped. Where new
+voxels fall on old ones (1 mm isotropic volumes) and the background is constant, rounding noise of the original's
+interpolation decides what lies above; ours has no such noise, so tokens can differ there, most for float volumes.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from cryostat.encoders.volume.tokens import Tokens
 from cryostat.encoders.volume.volume import Volume
 
 MODES = ("explicit", "compat")
+HEADER_DIGITS = 4
+"""Decimals of a spacing in mm that mean something: programs that copy a header round the others differently."""
+
 HEADER_SLACK = 1e-3
 """Voxels by which rounding in a header may shorten a volume without costing its last slice."""
 
@@ -68,10 +73,11 @@ class Preprocessing:
 
 def _explicit(volume: Volume, keep: float) -> Tokens:
     grid = geometry.oriented(volume)
-    axis = geometry.slice_axis(grid.spacing)
+    spacing = np.round(grid.spacing, HEADER_DIGITS)
+    axis = geometry.slice_axis(spacing)
     mask, rule = tissue.foreground(grid.data, grid.masks.get("brain"))
     data = tissue.filled(grid.data).astype(np.float64)
-    placed = _placed(Grid(data, grid.spacing, {**grid.masks, "tissue": mask}), axis, HEADER_SLACK, None)
+    placed = _placed(Grid(data, spacing, {**grid.masks, "tissue": mask}), axis, HEADER_SLACK, None)
     cut = {name: geometry.cropped(array, axis) for name, array in placed.items()}
     parts = tokens.folded(cut["tissue"]).mean(axis=1)
     # A part that is just met must not be lost to rounding.
