@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from cryostat.core.errors import EncoderError
 from cryostat.encoders.catalogue import Recipe, read_recipe, shipped
+from cryostat.encoders.loading import Order
 from cryostat.encoders.registry import card, load_encoder, names
 from cryostat.encoders.tile.hf_models import MODEL, timm_arguments
-from cryostat.encoders.tile.timm_models import build, derive_card
+from cryostat.encoders.tile.timm_models import build, derive_card, load
+from cryostat.encoders.weights import weights_sha256
 
 RECIPES = {name: read_recipe(path) for name, path in shipped().items()}
 BUILT = [name for name, recipe in RECIPES.items() if recipe.way in ("timm", "hf")]
@@ -115,6 +121,31 @@ def test_names_of_tensors_are_the_published_ones(skeletons: dict[str, Any]) -> N
         assert set(wanted) <= set(skeletons[name].state_dict()), name
     for (name, tensor), shape in SHAPES.items():
         assert tuple(skeletons[name].state_dict()[tensor].shape) == shape, (name, tensor)
+
+
+SHRUNK = {"embed_dim": 48, "depth": 2, "num_heads": 3}
+
+
+ONE_OF_EACH_KIND = ("uni", "uni2-h", "virchow2", "prov-gigapath", "h0-mini", "gpfm", "kaiko-vitl14", "dinov3-small")
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
+def test_shrunken_models_load_strictly_from_a_file_and_give_their_grid(name: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    settings = {**recipe.settings, "args": {**recipe.settings.get("args", {}), **SHRUNK}, "weights": None}
+    small = replace(recipe.card, width=48, depth=2, parameters=None, precision="fp32")
+    source = build(settings["model"], settings["args"], where=name)
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    order = Order(weights=str(tmp_path / "model.safetensors"))
+    encoder = load(Recipe(small, "timm", settings), order)
+    side = 4 * small.patch_size
+    assert encoder.encode(torch.rand(1, 3, side, side), ("block-1", "final"))["final"].shape == (1, 4, 4, 48)
+    assert encoder.weights_hash() == weights_sha256(source)
+    state = dict(source.state_dict())
+    state["blocks.0.wings"] = state.pop("blocks.1.norm2.weight")
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(EncoderError, match=r"1 missing \(blocks.1.norm2.weight\); 1 unexpected \(blocks.0.wings\)"):
+        load(Recipe(small, "timm", settings), order)
 
 
 @pytest.mark.parametrize("name", [n for n, recipe in RECIPES.items() if recipe.builtin])
