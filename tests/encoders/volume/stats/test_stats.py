@@ -36,7 +36,7 @@ def test_a_ball_of_2_cm_has_its_volume_surface_sphericity_and_axes(spacing: tupl
     assert found["surface [cm²]"] == pytest.approx(4 * np.pi * 4, rel=0.03)
     assert found["sphericity"] == pytest.approx(1, abs=0.03)
     assert found["surface to volume [1/mm]"] == pytest.approx(3 / 20, rel=0.04)
-    assert found["longest axis [mm]"] == pytest.approx(40, rel=0.02)
+    assert found["longest axis [mm]"] == pytest.approx(40, rel=0.03)
     assert found["elongation"] == pytest.approx(1, abs=0.03)
     assert found["parts"] == found["share of the largest part"] == 1
 
