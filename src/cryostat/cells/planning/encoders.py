@@ -96,9 +96,11 @@ def _recipe(name: str) -> Recipe | None:
 
 
 def _code(name: str, recipe: Recipe | None) -> str:
-    """Version of the code that encodes."""
+    """Version of the code that encodes; empty where only loading would tell."""
     if recipe is not None and recipe.builtin:
         return str(_ready(name, 64)[0].identity().get("code"))
+    if recipe is not None and recipe.way not in ("timm", "hf"):
+        return ""
     from cryostat.encoders.tile.timm_models import TimmEncoder
 
     return code_version(TimmEncoder, TileEncoder)

@@ -19,7 +19,7 @@ from cryostat.features.store import FeatureStore
 from cryostat.results.records import RunRecord, find_runs
 
 Encoder = tuple[str, str, str]
-"""Name of an encoder as resolved, its precision, version of its code."""
+"""Name of an encoder as resolved, its precision, version of its code (empty: any)."""
 
 Key = tuple[str, Encoder, str]
 """Digest of the tiles' identity, encoder, layer."""
@@ -67,8 +67,11 @@ class Inventory:
         self._rows: dict[Key, int] = {}
         for store in all_stores(home).values():
             if isinstance(store, FeatureStore):
-                key = _key(store.identity)
-                self._rows[key] = max(self._rows.get(key, 0), sum(record.rows for record in store.records()))
+                rows = sum(record.rows for record in store.records())
+                tiles, (name, precision, code), layer = _key(store.identity)
+                for known in (code, ""):
+                    key = tiles, (name, precision, known), layer
+                    self._rows[key] = max(self._rows.get(key, 0), rows)
         self._promised: set[Key] = set()
         self._runs = {_facts(record) for record in find_runs(home).records}
 
