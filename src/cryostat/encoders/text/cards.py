@@ -41,6 +41,11 @@ class TextCard:
     citation: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def gated(self) -> bool:
+        """The hub asks for a login and consent."""
+        return self.access == "gated"
+
 
 _CARDS = (
     TextCard(
