@@ -9,7 +9,7 @@ demo: install  ## The whole path on built-in tissue: import, encode, fit, score,
 	$(BIN)/cryostat demo
 
 test: install check  ## Everything that must hold: style, types, import rules, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: install
 	$(BIN)/ruff check src tests benchmarks
