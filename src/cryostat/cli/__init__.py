@@ -20,6 +20,7 @@ COMMANDS = {
     "score": ("cryostat.cli.score", "Score predictions that were made elsewhere."),
     "segmentation": ("cryostat.cli.segmentation", "Score predicted instance maps: PQ, mPQ+, R², detection F1, Dice."),
     "results": ("cryostat.cli.results", "List and compare finished runs."),
+    "doctor": ("cryostat.cli.doctor", "What works on this machine, and the remedy for each lack."),
     "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
 }
 """Command to its module and help line; each module has a click command named `command`."""

@@ -16,6 +16,7 @@ EXTRAS = {
     "timm": "encoders",
     "torch": "encoders",
     "torchvision": "encoders",
+    "transformers": "encoders",
 }
 """Import name of an optional package to the extra that installs it."""
 
