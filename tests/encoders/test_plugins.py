@@ -251,3 +251,9 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     save_file({"scale": torch.ones(4), "shift": torch.ones(1)}, tmp_path / "mine.safetensors")
     with pytest.raises(EncoderError, match=r"1 unexpected \(shift\).*scale is \(4,\) not \(3,\)"):
         load_encoder(written(tmp_path), weights=tmp_path / "mine.safetensors")
+
+
+def test_the_documentation_shows_the_template() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "own-encoder.md").read_text()
+    _, _, code = TEMPLATE.read_text().partition("\n\n")
+    assert "\n".join(f"    {line}" if line else "" for line in code.splitlines()) in page
