@@ -60,6 +60,11 @@ class Recipe:
         """True where there are no trained weights to load."""
         return self.way == "builtin" or self.settings.get("weights") == "random"
 
+    @property
+    def brings_weights(self) -> bool:
+        """True where weights need not be given: they are stated in the settings, or loaded by what builds it."""
+        return bool(self.settings.get("weights") or self.settings.get("loads_weights"))
+
 
 def normalised(name: str) -> str:
     """An encoder's name in lower case, with hyphens for spaces and underscores."""

@@ -50,7 +50,7 @@ def card(name: str) -> EncoderCard:
     Raises:
         SettingError: There is no such encoder.
     """
-    recipe = _recipe(name)
+    recipe = recipe_of(name)
     return recipe.card if recipe else _derived(name)
 
 
@@ -82,7 +82,7 @@ def load_encoder(
     _require("torch")
     target = torch_device(device)
     chosen = None if precision == "auto" else precision
-    recipe = _recipe(name)
+    recipe = recipe_of(name)
     if recipe is None:
         recipe, weights = Recipe(_derived(name), "timm", {"model": name.removeprefix(TIMM)}), weights or RANDOM
     order = Order(str(weights) if weights is not None else None, chosen, seed)
@@ -99,8 +99,12 @@ def _loader(way: str) -> Callable[[Recipe, Order], TileEncoder]:
     return found
 
 
-def _recipe(name: str) -> Recipe | None:
-    """The card file of a name; None for timm models without one."""
+def recipe_of(name: str) -> Recipe | None:
+    """How to build an encoder; None for timm models without a card. A Python file of one's own is run.
+
+    Args:
+        name: As for `card`.
+    """
     if name.endswith(".toml"):
         return read_recipe(Path(name))
     if is_plugin(name):

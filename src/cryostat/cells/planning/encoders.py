@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from cryostat.cells.runs.spec import NO_ENCODER, RunSpec
 from cryostat.core.errors import CryostatError
 from cryostat.core.identity import code_version
 from cryostat.encoders.card import EncoderCard
-from cryostat.encoders.catalogue import Recipe, normalised, read_recipe, shipped
-from cryostat.encoders.registry import TIMM, card, load_encoder
+from cryostat.encoders.catalogue import Recipe
+from cryostat.encoders.registry import TIMM, card, load_encoder, recipe_of
 from cryostat.encoders.tile.base import TileEncoder
 
 UNKNOWN = EncoderCard("unknown", "Unknown", "unknown", 224, 16, 0, 0)
@@ -67,6 +66,8 @@ class KnownEncoder:
             return Work(pixels=_timed(self.name, side) * machine.pixels)
         if self.card.depth:
             return Work(tokens=transformer_flops(self.card, side)) if self.card.parameters else None
+        if self.recipe is not None and not self.recipe.timm:
+            return None
         model = str(self.recipe.timm["model"]) if self.recipe and self.recipe.timm else self.name.removeprefix(TIMM)
         return Work(pixels=timm_flops(model, side))
 
@@ -77,7 +78,7 @@ def known_encoder(spec: RunSpec) -> KnownEncoder:
     if name == NO_ENCODER:
         return KnownEncoder(name, card(name), None, name, "fp32", ())
     try:
-        recipe = _recipe(name)
+        recipe = recipe_of(name)
         facts = card(name)
     except CryostatError as error:
         return KnownEncoder(name, None, None, name, "", (Obstacle.of(error),))
@@ -86,13 +87,6 @@ def known_encoder(spec: RunSpec) -> KnownEncoder:
     label = resolved_name(facts.name, recipe, spec.weights)
     precision = spec.precision if spec.precision not in (None, "auto") else facts.precision
     return KnownEncoder(name, facts, recipe, label, precision or "fp32", (*needs, *weights))
-
-
-def _recipe(name: str) -> Recipe | None:
-    if name.endswith(".toml"):
-        return read_recipe(Path(name))
-    path = shipped().get(normalised(name))
-    return read_recipe(path) if path else None
 
 
 def _code(name: str, recipe: Recipe | None) -> str:

@@ -105,6 +105,8 @@ def of_weights(recipe: Recipe | None, name: str, weights: str | None) -> list[Ob
     """
     if recipe is None or recipe.untrained or weights == "random":
         return []
+    if weights is None and recipe.brings_weights:
+        return []
     if weights is None:
         remedy = f"Give them with --weights {name}=FILE, or =hub, or =random for the bare architecture"
         return [Obstacle(f"{name} needs its weights", remedy)]

@@ -84,7 +84,7 @@ def folder_recipe(name: str) -> Recipe:
             where=folder / CONFIG,
             remedy=f"Use {', '.join(FAMILIES)}, or wrap the model in a Python file (cryostat encoders template)",
         )
-    settings = {"folder": folder, "config": config}
+    settings = {"folder": folder, "config": config, "loads_weights": True}
     return Recipe(_card(folder, config), "folder", settings)
 
 
