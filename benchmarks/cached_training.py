@@ -80,7 +80,9 @@ def plain(home: Home, dataset: str, split: str, steps: int, seed: int) -> tuple[
         loss.backward()
         optimiser.step()
         schedule.step()
-        if step % LOOK_EVERY == 0 and keeper.look(step, judge.macro_f1(valid.means(watched), valid_true), float(loss)):
+        if step % LOOK_EVERY == 0 and keeper.look(
+            step, judge.macro_f1(valid.means(watched), valid_true), float(loss.detach())
+        ):
             break
     keeper.restore()
     score = judge.macro_f1(test.means(watched), test_true)
