@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,8 +73,9 @@ def test_places_of_what_is_no_text() -> None:
     found = TfIdf(least=1).fitted(TEXTS)
     with pytest.raises(InputError, match=r"text 1: is blank"):
         found.encode(["glioma", "  \n"])
+    not_text: list[Any] = [float("nan")]
     with pytest.raises(InputError, match=r"text 0: is float, not text"):
-        found.encode([float("nan")])  # type: ignore[list-item]
+        found.encode(not_text)
     assert found.encode([]).shape == (0, found.width)
 
 
