@@ -133,7 +133,7 @@ def hull_share(mask: NDArray[np.bool_]) -> float:
     # Pick's theorem: a lattice polygon of area A with B points on its boundary covers A + B/2 + 1 lattice points.
     corners = points[hull.vertices]
     boundary = np.gcd(*np.abs(corners - np.roll(corners, 1, axis=0)).T).sum()
-    return float(mask.sum() / (hull.volume + boundary / 2 + 1))
+    return min(1.0, float(mask.sum() / (hull.volume + boundary / 2 + 1)))  # the hull's area is a rounded sum
 
 
 def missed_nuclei(stain: NDArray[np.float32], instances: NDArray[Any], limits: Limits) -> NDArray[np.int32] | None:
