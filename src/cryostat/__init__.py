@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from cryostat.core.home import Home
     from cryostat.encoders.plugins import tile_encoder
     from cryostat.encoders.registry import load_encoder
+    from cryostat.encoders.slide.registry import load_slide_encoder
+    from cryostat.encoders.text import load_text_encoder
+    from cryostat.encoders.volume.registry import load_volume_encoder
 
 __version__ = "0.1.0"
 
@@ -35,6 +38,9 @@ __all__ = [
     "import_dataset",
     "load_dataset",
     "load_encoder",
+    "load_slide_encoder",
+    "load_text_encoder",
+    "load_volume_encoder",
     "score_predictions",
     "tile_encoder",
 ]
@@ -47,6 +53,9 @@ _PLACES = {
     "import_dataset": "cryostat.cells.datasets",
     "load_dataset": "cryostat.cells.dataset",
     "load_encoder": "cryostat.encoders.registry",
+    "load_slide_encoder": "cryostat.encoders.slide.registry",
+    "load_text_encoder": "cryostat.encoders.text",
+    "load_volume_encoder": "cryostat.encoders.volume.registry",
     "score_predictions": "cryostat.cells.scoring.external",
     "tile_encoder": "cryostat.encoders.plugins",
 }
