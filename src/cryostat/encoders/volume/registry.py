@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryostat.core.errors import MissingExtraError, SettingError
+from cryostat.encoders.registry import torch_device
 from cryostat.encoders.volume.card import VolumeCard, VolumeRecipe, read_recipe, shipped
 from cryostat.encoders.volume.order import VolumeOrder
 
@@ -73,7 +74,7 @@ def load_volume_encoder(
         )
     if BUILDERS[module]:
         _require("torch", "encoders")
-        device = _device(device)
+        device = torch_device(device)
     build: Callable[[VolumeRecipe, VolumeOrder], VolumeEncoder] = getattr(importlib.import_module(module), factory)
     return build(recipe, order).to(device)
 
@@ -102,17 +103,3 @@ def _recipe(name: str) -> VolumeRecipe:
 def _require(package: str, extra: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise MissingExtraError(package, extra=extra, purpose="Encoding volumes")
-
-
-def _device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise SettingError(f"there is no device {device!r}", remedy="Use auto, cpu, cuda or cuda:N") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SettingError("torch sees no CUDA GPU", remedy="Use --device cpu, or install a CUDA build of torch")
-    return device

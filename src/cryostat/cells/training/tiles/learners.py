@@ -274,7 +274,9 @@ class ProbeLearner(Learner):
         settings = task.settings
         loss = PixelCrossEntropy(
             len(task.outputs),
-            LossSettings(settings.label_smoothing, settings.class_weighting),
+            LossSettings(
+                settings.label_smoothing, settings.class_weighting, softmaxed_weights=task.rules.softmaxed_weights
+            ),
             background=int(task.outputs.ids[0]) == 0,
         )
         wants = Wants(("final",), instances=True, ring_um=ring_um)
