@@ -1,0 +1,1 @@
+"""The cases benchmark: typing a patient from whatever evidence is there."""

@@ -1,0 +1,1 @@
+"""Ways from evidence to class probabilities, each a small module behind one interface."""
