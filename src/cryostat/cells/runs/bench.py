@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +13,6 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from cryostat.cells.dataset import load_dataset
-from cryostat.cells.runs.environment import Phases, environment
 from cryostat.cells.runs.fits import Fit, fit_on_vectors
 from cryostat.cells.runs.material import Features, prepare
 from cryostat.cells.runs.modes import Mode
@@ -32,6 +27,8 @@ from cryostat.encoders.registry import load_encoder
 from cryostat.results.predictions import write_predictions
 from cryostat.results.records import RunRecord
 from cryostat.results.scores import score
+from cryostat.runs.environment import Phases, environment
+from cryostat.runs.folders import drafted
 
 
 class Bench:
@@ -221,28 +218,13 @@ def _keep(run: Prepared, phases: Phases, fitted: Fit, frozen: Mapping[str, Any])
         environment={**environment(), "device": str(features.encoder.device)},
         failures=[{"fov_id": fov, "reason": reason} for fov, reason in features.failures.items()],
     )
-    with _draft(run.folder) as draft:
+    with drafted(run.folder) as draft:
         write_predictions(draft / "predictions.parquet", table)
         write_json(draft / "scores.json", scores.to_dict())
         save_file({name: _plain(t) for name, t in fitted.tensors.items()}, draft / "head.safetensors")
         for name, write in fitted.extras.items():
             write(draft / name)
         record.save(draft)
-
-
-@contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
-    """A folder that takes its place when complete; a run that another process finished meanwhile stays."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".run-"))
-    try:
-        yield draft
-        draft.chmod(0o755)
-        if not (folder / "run.json").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _settings(run: Prepared) -> dict[str, Any]:

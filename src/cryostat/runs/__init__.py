@@ -1,0 +1,1 @@
+"""What every run does, of either benchmark: time itself, tell what it ran on, and appear whole or not at all."""
