@@ -1,0 +1,60 @@
+"""Paths as a cohort's table has them: several in a cell, patterns, and always under the root."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from cryostat.core.errors import InputError
+
+SEPARATOR = ";"
+PATTERN = re.compile(r"[*?\[]")
+
+
+def written_paths(cell: str | None) -> list[str]:
+    """The paths of a cell, parted by semicolons."""
+    return [part for part in map(str.strip, (cell or "").split(SEPARATOR)) if part]
+
+
+def require_inside(written: str, root: Path, where: str) -> None:
+    """Raise an InputError where a path leads out of the root; links inside it may point anywhere.
+
+    A cohort then moves as one folder, and a manifest from elsewhere cannot have any other file read.
+    """
+    base = os.path.normpath(root)
+    target = os.path.normpath(os.path.join(base, written))
+    if os.path.commonpath([base, target]) != base:
+        raise InputError(
+            f"has the path {written!r}, which lies outside the cohort's root {base}",
+            where=where,
+            remedy="Write root in [cohort] as a folder that holds all files, or link the file into the root",
+        )
+
+
+def resolved_paths(cell: str | None, root: Path) -> tuple[Path, ...]:
+    """The files that a cell names, each once, a pattern's in the order of their names.
+
+    A pattern that matches nothing stays as it is written, so that it is reported as a missing file.
+    """
+    found = (path for written in written_paths(cell) for path in _matches(written, root))
+    return tuple(dict.fromkeys(found))
+
+
+def _matches(written: str, root: Path) -> Iterator[Path]:
+    path = Path(os.path.normpath(root / written))
+    if not PATTERN.search(written) or path.exists():
+        yield path
+        return
+    names = sorted(glob.glob(str(path), recursive=True), key=_natural)
+    yield from map(Path, names or [str(path)])
+
+
+@cache
+def _natural(name: str) -> tuple[tuple[bool, int, str], ...]:
+    """Numbers in names by size: slide2 before slide10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
