@@ -1,0 +1,27 @@
+"""All methods by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cryostat.cases.methods.base import Method
+from cryostat.core.errors import SettingError
+
+_CLASSES: tuple[type[Method], ...] = ()
+
+METHODS: Mapping[str, Method] = MappingProxyType({kind.name: kind() for kind in _CLASSES})
+"""Every method of ours by its name, in the order in which they are listed to readers."""
+
+
+def method(name: str) -> Method:
+    """The method of this name.
+
+    Raises:
+        SettingError: There is none; the nearest names are listed.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    near = difflib.get_close_matches(name, METHODS, 3) or METHODS
+    raise SettingError("is no method", where=f"method {name!r}", remedy=f"Choose one of: {', '.join(near)}")
