@@ -1,0 +1,135 @@
+"""Tables of features with the dirt of the real world: infinities, empty cells, text, dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api import types
+
+from cryostat.cases.embeddings.formats import Format
+from cryostat.core.errors import InputError
+from cryostat.core.files import read_table
+
+NO_FEATURE = re.compile(
+    r"(x|y|coords?_[xy]|tile|tile_id|patch|patch_id|index|unnamed: \d+|id|\w*_id|date|\w+_date)", re.IGNORECASE
+)
+"""Names of columns that are numbers and yet no features: places, indices, identifiers, dates."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """The numbers of a table.
+
+    Attributes:
+        values: (rows, d) float32, NaN where a cell is empty or infinite.
+        columns: (d,) their names.
+        left_out: Name of a column that is not used to the reason.
+        keys: Of each row, if a key column was asked for.
+        infinite: Cells that were infinite.
+    """
+
+    values: NDArray[np.float32]
+    columns: tuple[str, ...]
+    left_out: Mapping[str, str]
+    keys: tuple[str, ...] = ()
+    infinite: int = 0
+
+
+def read_features(path: Path, found: Format | None = None, *, key: str | None = None) -> FeatureTable:
+    """Read the columns of numbers of a table; every other is left out and told.
+
+    Args:
+        path: CSV, TSV or Parquet.
+        found: Its format by content; None: by its ending.
+        key: Column that names the rows.
+
+    Raises:
+        InputError: It cannot be read, lacks the key column or names of columns, or holds no numbers.
+    """
+    frame = _frame(path, found, key)
+    keys = _keys(frame, key, path) if key is not None else ()
+    blocks: list[NDArray[Any]] = []
+    columns: list[str] = []
+    left_out: dict[str, str] = {}
+    for place, name in enumerate(map(str, frame.columns)):
+        if name == key:
+            continue
+        column = frame.iloc[:, place]
+        block = _listed(column)
+        if block is not None:
+            blocks.append(block)
+            columns += [f"{name}[{i}]" for i in range(block.shape[1])]
+        elif reason := _reason(name, column):
+            left_out[name] = reason
+        else:
+            blocks.append(column.to_numpy(np.float64, na_value=np.nan)[:, None])
+            columns.append(name)
+    if not blocks or not len(frame):
+        raise InputError("holds no column of numbers", where=path, remedy="Supply one row a vector, one column a number")
+    return _table(np.concatenate(blocks, 1), columns, left_out, keys)
+
+
+def _table(values: NDArray[Any], columns: list[str], left_out: dict[str, str], keys: tuple[str, ...]) -> FeatureTable:
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    infinite = np.isinf(numbers)
+    numbers[infinite] = np.nan
+    return FeatureTable(numbers, tuple(columns), left_out, keys, int(infinite.sum()))
+
+
+def _frame(path: Path, found: Format | None, key: str | None) -> Any:
+    named_wrong = found is Format.PARQUET and path.suffix.lower() != ".parquet"
+    if named_wrong:
+        raise InputError("is a parquet table by another name", where=path, remedy="Rename it to .parquet")
+    frame = read_table(path, text=[key] if key else [])
+    names = [str(name) for name in frame.columns]
+    if found is Format.TEXT_TABLE and all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
+        raise InputError(
+            "begins with numbers, not with names of columns", where=path, remedy="Put names into its first row"
+        )
+    return frame
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _keys(frame: Any, key: str, path: Path) -> tuple[str, ...]:
+    if key not in frame.columns:
+        some = ", ".join(map(str, frame.columns[:6]))
+        raise InputError(
+            f"has no column {key!r} (it has {some} …)", where=path, remedy="Name the column of its keys with key = "
+        )
+    return tuple("" if pd.isna(value) else str(value).strip() for value in frame[key])
+
+
+def _reason(name: str, column: Any) -> str:
+    """Why a column holds no features; empty when it does."""
+    if types.is_bool_dtype(column):
+        return "holds true and false, not numbers"
+    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
+        return "holds dates"
+    if not types.is_numeric_dtype(column) or types.is_complex_dtype(column):
+        return "holds dates or other text"
+    return "is a place, an index, an identifier or a date by its name" if NO_FEATURE.fullmatch(name) else ""
+
+
+def _listed(column: Any) -> NDArray[Any] | None:
+    """(rows, d) of a column whose cells are lists of d numbers, as Parquet may hold them."""
+    if not len(column) or not all(isinstance(cell, np.ndarray) for cell in column):
+        return None
+    if len({cell.shape for cell in column}) != 1 or any(cell.dtype.kind not in "fiu" for cell in column):
+        return None
+    found = np.stack(list(column)).astype(np.float64)
+    return found if found.ndim == 2 else None
