@@ -48,7 +48,7 @@ def read_config(folder: Path) -> Any:
         raise _unknown(path, kind, "auto_map" in content, error) from error
 
 
-def _unknown(path: Path, kind: str, own_code: bool, error: Exception) -> EncoderError:
+def _unknown(path: Path | str, kind: str, own_code: bool, error: Exception) -> EncoderError:
     import transformers
 
     why = " and brings code of its own, which is never run" if own_code else ""
@@ -88,7 +88,7 @@ def _shards(folder: Path, index: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def build_model(config: Any, where: Path) -> Any:
+def build_model(config: Any, where: Path | str) -> Any:
     """An untrained model without a pooler, in eval mode, frozen.
 
     Raises:
@@ -144,7 +144,7 @@ def load_model(config: Any, tensors: Mapping[str, Tensor], where: Path) -> tuple
 _REMEDY = "Supply the weights that belong to this config.json"
 
 
-def _class(config: Any, where: Path) -> Any:
+def _class(config: Any, where: Path | str) -> Any:
     try:
         kind = MODEL_MAPPING[type(config)]
     except KeyError as error:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from cryostat.core.errors import EncoderError
-from cryostat.encoders.card import EncoderCard
+from cryostat.encoders.card import Card, EncoderCard
 from cryostat.encoders.catalogue import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Network = TypeVar("Network", bound="nn.Module")
+
 RANDOM = "random"
-HUB = "hub"
+
+AS_RELEASED = "the names as released"
+"""What the names of a file's tensors must be, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def fitted(
     *,
     classifier: str = "",
     translate: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
+    names: str = AS_RELEASED,
 ) -> tuple[nn.Module, EncoderCard]:
     """A network with the weights that are asked for, frozen, in eval mode.
 
@@ -49,6 +53,7 @@ def fitted(
         build: Makes the untrained network.
         classifier: Layer of the checkpoint that the network was built without, passed over.
         translate: From the names of the file's tensors to those of the network.
+        names: What the names of the file's tensors must be, for messages.
 
     Returns:
         The network, and its card: the name tells of random weights, the notes of a prefix taken off.
@@ -61,8 +66,11 @@ def fitted(
         raise needs_weights(recipe.card)
     if weights == RANDOM:
         return random_network(build, order.seed), _random_card(recipe, order.seed)
+    from cryostat.encoders.weights import load_weights
+
     module = _frozen(build())
-    return module, _load(module, recipe.card, weights, classifier, translate)
+    card = load_weights(module, recipe.card, weights, classifier=classifier, translate=translate, names=names)
+    return module, card
 
 
 def seeded(card: EncoderCard, seed: int) -> EncoderCard:
@@ -70,7 +78,7 @@ def seeded(card: EncoderCard, seed: int) -> EncoderCard:
     return replace(card, name=f"{card.name}@seed{seed}") if seed else card
 
 
-def needs_weights(card: EncoderCard) -> EncoderError:
+def needs_weights(card: Card) -> EncoderError:
     """Our error for weights that were not given; the remedy names every way to give them."""
     consent = " (gated: accept its terms there first)" if card.gated else ""
     hub = f", or --weights hub to download {card.hub_id}{consent}" if card.hub_id else ""
@@ -82,11 +90,11 @@ def needs_weights(card: EncoderCard) -> EncoderError:
     )
 
 
-def _frozen(module: nn.Module) -> nn.Module:
+def _frozen(module: Network) -> Network:
     return module.eval().requires_grad_(False)
 
 
-def random_network(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def random_network(build: Callable[[], Network], seed: int) -> Network:
     """Initial weights that follow from the seed alone; the global random state stays as it was."""
     import torch
 
@@ -98,14 +106,3 @@ def random_network(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 def _random_card(recipe: Recipe, seed: int) -> EncoderCard:
     card = recipe.card
     return seeded(card, seed) if recipe.untrained else replace(card, name=f"{card.name}@random{seed}")
-
-
-def _load(module: Any, card: EncoderCard, weights: str, classifier: str, translate: Any) -> EncoderCard:
-    from cryostat.encoders.weights import download_weights, fit_weights, read_weights
-
-    source, _, revision = weights.partition("@")
-    path = download_weights(card, revision or None) if source == HUB else Path(weights)
-    tensors = read_weights(path)
-    prefix = fit_weights(module, translate(tensors) if translate else tensors, path, classifier)
-    note = f"The prefix {prefix!r} was taken off the tensor names of {path.name}."
-    return replace(card, notes=(*card.notes, note)) if prefix else card

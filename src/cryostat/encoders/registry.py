@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from cryostat.core.errors import MissingExtraError, SettingError
 from cryostat.core.extras import missing_extra
-from cryostat.encoders.card import EncoderCard
-from cryostat.encoders.catalogue import PRECISIONS, Recipe, normalised, read_recipe, shipped
+from cryostat.encoders.card import PRECISIONS, EncoderCard
+from cryostat.encoders.catalogue import Recipe, read_recipe, shipped
 from cryostat.encoders.loading import RANDOM, Order
 from cryostat.encoders.plugins import is_plugin, plugin_recipe
+from cryostat.encoders.reading import nearest, normalised
 
 if TYPE_CHECKING:
     from cryostat.encoders.tile.base import TileEncoder
@@ -32,6 +32,9 @@ LOADERS = {
     "folder": "cryostat.encoders.tile.folder_models:load",
 }
 """Way of building (`catalogue.WAYS`) to the function, of a recipe and an order, that returns the encoder on the CPU."""
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of devices of torch that compute."""
 
 
 def names() -> list[str]:
@@ -128,11 +131,9 @@ def _derived(name: str) -> EncoderCard:
 
     model = name.removeprefix(TIMM)
     if not is_timm_name(model):
-        close = difflib.get_close_matches(normalised(name), names(), 1)
-        hint = f"Did you mean {close[0]}? " if close else ""
         raise SettingError(
             f"there is no encoder {name!r}",
-            remedy=f"{hint}Choose one of {', '.join(names())}, a timm model as timm:NAME, "
+            remedy=f"{nearest(name, names())}Choose one of {', '.join(names())}, a timm model as timm:NAME, "
             "a card NAME.toml, your own FILE.py, or a Hugging Face folder",
         )
     return derive_card(model)
@@ -154,9 +155,15 @@ def torch_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise SettingError(f"there is no device {device!r}", remedy="Use auto, cpu, cuda or cuda:N") from error
-    if kind == "cuda" and not torch.cuda.is_available():
+        found = torch.device(device)
+    except RuntimeError:
+        found = torch.device("meta")
+    if found.type not in DEVICES:
+        raise SettingError(f"there is no device {device!r} to encode on", remedy="Use auto, cpu, cuda or cuda:N")
+    if found.type == "cuda" and not torch.cuda.is_available():
         raise SettingError("torch sees no CUDA GPU", remedy="Use --device cpu, or install a CUDA build of torch")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise SettingError(
+            f"there is no {device}: torch sees {torch.cuda.device_count()} GPUs", remedy="Number them from cuda:0"
+        )
     return device

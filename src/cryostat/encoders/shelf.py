@@ -7,16 +7,16 @@ from typing import Literal
 
 from cryostat.core.errors import SettingError
 from cryostat.encoders.card import EncoderCard
-from cryostat.encoders.catalogue import normalised
 from cryostat.encoders.overlap import Overlap, overlap
+from cryostat.encoders.reading import normalised
 from cryostat.encoders.registry import card, names
 from cryostat.encoders.slide.card import SlideCard
 from cryostat.encoders.slide.registry import slide_card, slide_names
-from cryostat.encoders.text.cards import TEXT_CARDS, TextCard
+from cryostat.encoders.text.card import TEXT_CARDS, TextCard
 from cryostat.encoders.volume.card import VolumeCard
 from cryostat.encoders.volume.registry import volume_card, volume_encoder_names
 
-Card = EncoderCard | SlideCard | VolumeCard | TextCard
+KnownCard = EncoderCard | SlideCard | VolumeCard | TextCard
 
 Kind = Literal["tile", "slide", "volume", "text"]
 
@@ -33,7 +33,7 @@ class Entry:
     """
 
     kind: Kind
-    card: Card
+    card: KnownCard
 
     @property
     def name(self) -> str:
@@ -43,8 +43,7 @@ class Entry:
     @property
     def access(self) -> str:
         """Who gets its weights: `open`, `gated`, `local`, or `needs none`."""
-        stated = "gated" if self.card.gated else getattr(self.card, "access", "open")
-        return stated if self.card.hub_id or stated == "local" else "needs none"
+        return self.card.access if self.card.hub_id or self.card.access == "local" else "needs none"
 
     @property
     def reads(self) -> str:
@@ -69,9 +68,9 @@ class Entry:
         """Channels of its output; None where its input decides."""
         return self.card.width_out if isinstance(self.card, SlideCard) else self.card.width or None
 
-    def overlap(self, dataset: str) -> Overlap | None:
-        """Whether it may have seen a dataset's images while it was trained; None where cards do not tell."""
-        return overlap(self.card, dataset) if isinstance(self.card, EncoderCard | VolumeCard) else None
+    def overlap(self, dataset: str) -> Overlap:
+        """Whether it may have seen a dataset while it was trained."""
+        return overlap(self.card, dataset)
 
 
 def all_encoders(kind: str | None = None) -> list[Entry]:

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Collection, Mapping
+import struct
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from cryostat.core.errors import EncoderError
 from cryostat.core.files import require_file
-from cryostat.encoders.card import EncoderCard
+from cryostat.encoders.card import Card
+from cryostat.encoders.loading import AS_RELEASED
 
-PREFIXES = (
-    "module.",
-    "model.",
-    "backbone.",
-    "encoder.",
-    "teacher.backbone.",
-    "student.backbone.",
-    "vit.",
-    "dinov2.",
-    "dinov2_with_registers.",
-)
-"""Prefixes that frameworks put before the names of an encoder's tensors."""
+AnyCard = TypeVar("AnyCard", bound=Card)
 
 CONTAINERS = ("state_dict", "model", "module", "teacher", "student", "model_state_dict")
 """Keys under which checkpoints keep their tensors."""
+
+DEEPEST = 4
+"""Containers within containers that are opened."""
+
+MARKS: Mapping[str, str] = {
+    "blocks.0.attn.": "a tile encoder",
+    "encoder.layer.0.attention.": "a model of transformers",
+    "self_attn.inner_attn_ln.": "a slide encoder",
+    "mixer.qkv.": "a volume encoder",
+    "embeddings.word_embeddings.": "a text encoder",
+}
+"""In the names of tensors, and whose file it then is."""
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of the weights of a timm model on the hub, in order of preference."""
@@ -68,8 +73,25 @@ def _read_torch(path: Path) -> object:
             where=path,
             remedy="Save model.state_dict() alone, best with safetensors.torch.save_file",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    MemoryError,
+    struct.error,
+)
+"""What torch raises over files that are no checkpoints, or made to look like one."""
 
 
 def _damaged(path: Path, error: Exception) -> EncoderError:
@@ -80,7 +102,10 @@ def _damaged(path: Path, error: Exception) -> EncoderError:
 
 
 def _tensors(content: object) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
+    # A dictionary in a hostile file can hold itself.
+    for _ in range(DEEPEST):
+        if not isinstance(content, Mapping):
+            return {}
         inner = next((content[k] for k in CONTAINERS if isinstance(content.get(k), Mapping)), None)
         if inner is None:
             return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
@@ -88,7 +113,49 @@ def _tensors(content: object) -> dict[str, Tensor]:
     return {}
 
 
-def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str, classifier: str = "") -> str:
+def load_weights(
+    module: nn.Module,
+    card: AnyCard,
+    weights: str,
+    *,
+    classifier: str = "",
+    translate: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
+    names: str = AS_RELEASED,
+) -> AnyCard:
+    """Load a file or what the hub holds into a network, every tensor and nothing else.
+
+    Args:
+        module: The network.
+        card: Names the repository, for downloads and messages.
+        weights: A `.safetensors` or torch file (read with `weights_only`), `hub`, or `hub@COMMIT`.
+        classifier: Layer of the checkpoint that the module was built without, passed over; empty for none.
+        translate: From the names of the file's tensors to those of the network.
+        names: What the names must be, for the remedy.
+
+    Returns:
+        The card; its notes tell of a prefix that was taken off.
+
+    Raises:
+        InputError: The file is missing or empty.
+        EncoderError: It is damaged, is another model's, or cannot be had from the hub.
+    """
+    source, _, revision = weights.partition("@")
+    path = download_weights(card, revision or None) if source == "hub" else Path(weights)
+    tensors = read_weights(path)
+    wanted = f"{hub_files(card)[0]} of {card.hub_id}" if card.hub_id else "the weights of this very architecture"
+    ours = translate(tensors) if translate else tensors
+    prefix = fit_weights(module, ours, path, classifier, remedy=f"Supply {wanted}, with {names}")
+    note = f"The prefix {prefix!r} was taken off the tensor names of {path.name}."
+    return replace(card, notes=(*card.notes, note)) if prefix else card
+
+
+def fit_weights(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    where: Path | str,
+    classifier: str = "",
+    remedy: str = f"Supply the weights of this very architecture, with {AS_RELEASED}",
+) -> str:
     """Load tensors into a module, every one of them and nothing else.
 
     A prefix that a training framework put before every name is taken off, only where that makes all names match.
@@ -98,23 +165,44 @@ def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | 
         tensors: Name to tensor.
         where: Their origin, for messages.
         classifier: Layer of the checkpoint that the module was built without, passed over; empty for none.
+        remedy: What to do when they do not fit.
 
     Returns:
         The prefix that was taken off; empty when the names matched as they are.
 
     Raises:
-        EncoderError: Tensors are missing, left over or of another shape; the message names them.
+        EncoderError: Tensors are missing, left over, of another shape, or no finite numbers; the message names them.
     """
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    for prefix in ("", *PREFIXES):
-        if not all(name.startswith(prefix) for name in tensors):
-            continue
-        found = _without(classifier, {name.removeprefix(prefix): value for name, value in tensors.items()}, wanted)
-        if {name: tuple(value.shape) for name, value in found.items()} == wanted:
+    best: dict[str, Tensor] | None = None
+    for prefix in _prefixes(tensors):
+        found = _without(classifier, _bare(tensors, prefix), wanted)
+        if _shapes(found) == wanted:
+            _require_numbers(module.state_dict(), found, where)
             module.load_state_dict(found, strict=True)
             return prefix
-    left = _without(classifier, tensors, wanted)
-    raise _misfit(wanted, {name: tuple(value.shape) for name, value in left.items()}, where)
+        best = found if best is None or _alike(found, wanted) > _alike(best, wanted) else best
+    raise _misfit(wanted, _shapes(best or {}), where, _cure(tensors, wanted) or remedy)
+
+
+def _prefixes(names: Collection[str]) -> Iterator[str]:
+    """None, then all that ends with a dot and stands before every name: `a.`, `a.b.` and so on."""
+    yield ""
+    parts = next(iter(names), "").split(".")
+    stems = (".".join(parts[:length]) + "." for length in range(1, len(parts)))
+    yield from (stem for stem in stems if all(name.startswith(stem) for name in names))
+
+
+def _bare(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+def _alike(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> int:
+    return len(set(tensors) & set(wanted))
 
 
 def _without(classifier: str, tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
@@ -122,8 +210,24 @@ def _without(classifier: str, tensors: Mapping[str, Tensor], wanted: Collection[
     return {n: v for n, v in tensors.items() if n in wanted or not (dropped and n.startswith(dropped))}
 
 
+def _require_numbers(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], where: Path | str) -> None:
+    """Refuse tensors that would be cast to what they never were (quantised ones), and those that are not finite."""
+    for name, tensor in theirs.items():
+        floating = ours[name].is_floating_point()
+        if floating != tensor.is_floating_point() or tensor.is_complex() or tensor.layout != torch.strided:
+            raise EncoderError(
+                f"the tensor {name} holds {tensor.dtype} where {ours[name].dtype} belongs",
+                where=where,
+                remedy="Supply the weights as plain floats, not quantised or sparse",
+            )
+        if floating and not bool(torch.isfinite(tensor).all()):
+            raise EncoderError(
+                f"the tensor {name} holds NaN or infinity", where=where, remedy="Download it again, or train it again"
+            )
+
+
 def _misfit(
-    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], where: Path | str
+    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], where: Path | str, remedy: str
 ) -> EncoderError:
     misshaped = [f"{n} is {found[n]} not {wanted[n]}" for n in wanted if n in found and found[n] != wanted[n]]
     complaints = [
@@ -131,11 +235,21 @@ def _misfit(
         _some("unexpected", [n for n in found if n not in wanted]),
         _some("of another shape", misshaped),
     ]
-    return EncoderError(
-        "the weights do not fit the encoder: " + "; ".join(c for c in complaints if c),
-        where=where,
-        remedy="Supply the weights of this very architecture, with the names of its timm implementation",
-    )
+    problem = "the weights do not fit the encoder: " + "; ".join(c for c in complaints if c)
+    suspects = [kind for mark, kind in MARKS.items() if any(mark in n for n in found) > any(mark in n for n in wanted)]
+    if suspects:
+        remedy = f"This looks like {suspects[0]}'s file; {remedy[0].lower()}{remedy[1:]}"
+    return EncoderError(problem, where=where, remedy=remedy)
+
+
+def _cure(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """What to do where part of the file is the encoder: name that part; empty where none is."""
+    first = next(iter(wanted), "")
+    for prefix in sorted({name.removesuffix(first) for name in tensors if name.endswith(first)}):
+        part = {name: value for name, value in tensors.items() if name.startswith(prefix)}
+        if _shapes(_bare(part, prefix)) == wanted:
+            return f"Its tensors under {prefix!r} fit: save these alone, best with safetensors.torch.save_file"
+    return ""
 
 
 def _some(what: str, names: list[str]) -> str:
@@ -158,12 +272,12 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return state.hexdigest()
 
 
-def hub_files(card: EncoderCard) -> tuple[str, ...]:
+def hub_files(card: Card) -> tuple[str, ...]:
     """Files of a card's hub repository that may hold its weights, in order of preference."""
     return (card.hub_file,) if card.hub_file else HUB_FILES
 
 
-def download_weights(card: EncoderCard, revision: str | None = None) -> Path:
+def download_weights(card: Card, revision: str | None = None) -> Path:
     """The weights of a card's hub repository, from the local cache or the network.
 
     Args:
@@ -196,7 +310,7 @@ def download_weights(card: EncoderCard, revision: str | None = None) -> Path:
     )
 
 
-def _unreachable(card: EncoderCard, revision: str | None, error: Exception) -> EncoderError:
+def _unreachable(card: Card, revision: str | None, error: Exception) -> EncoderError:
     pinned = f" --revision {revision}" if revision else ""
     consent = "accept its terms on the hub, set HF_TOKEN, and " if card.gated else ""
     return EncoderError(

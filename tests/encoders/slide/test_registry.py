@@ -38,12 +38,13 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
 def test_the_published_encoder_is_described_by_its_card() -> None:
     import torch
 
-    from cryostat.encoders.slide.catalogue import checked_fields, read_recipe, shipped
+    from cryostat.encoders.slide.catalogue import read_recipe, shipped
     from cryostat.encoders.slide.gigapath import require_sense
     from cryostat.encoders.slide.longnet import GigaPathNetwork, LongNetSettings
+    from cryostat.encoders.slide.registry import longnet_settings
 
     recipe = read_recipe(shipped()["gigapath-slide"])
-    settings = LongNetSettings(**checked_fields(LongNetSettings, recipe.settings, "card", "longnet"))
+    settings = longnet_settings(recipe)
     assert settings == LongNetSettings()
     with torch.device("meta"):
         require_sense(recipe.card, GigaPathNetwork(settings), "last-state", "mean")
@@ -72,7 +73,7 @@ def test_the_right_name_of_another_width_is_refused() -> None:
 
 
 def test_no_weights_no_encoder() -> None:
-    with pytest.raises(EncoderError, match=r"gigapath-slide needs its weights.*weights=PATH.*slide_encoder.pth.*gated"):
+    with pytest.raises(EncoderError, match=r"gigapath-slide needs its weights.*--weights PATH.*prov-gigapath/prov-gigapath.*gated"):
         load_slide_encoder("gigapath-slide")
 
 
@@ -92,8 +93,8 @@ def test_random_weights_show_in_the_name(tmp_path: Path) -> None:
         ("max", {"pooling": "cls"}, "max has no pooling to choose"),
         ("max", {"layer": "last-state"}, "max has no layer to choose"),
         ("mean", {"order": "sideways"}, "no order 'sideways'"),
-        ("mean", {"device": "quantum"}, "cannot be encoded on 'quantum'"),
-        ("mean", {"device": "meta"}, "cannot be encoded on 'meta'"),
+        ("mean", {"device": "quantum"}, "no device 'quantum'"),
+        ("mean", {"device": "meta"}, "no device 'meta'"),
         ("gigapath-slide", {"weights": "nowhere.pth", "layer": "final"}, "no layer 'final'"),
     ],
 )
@@ -107,14 +108,14 @@ def test_refused_settings(name: str, settings: dict[str, str], problem: str) -> 
     [
         ("parameters = 5", "", r"says parameters = 5, the network has \d+"),
         ('colour = "red"', "", r"\[card\] has an unknown field 'colour'"),
-        ("gated = 1", "", "gated = 1 is not bool"),
+        ("width_multiple = -1", "", "width_multiple = -1 is not positive"),
         ("notes = [1]", "", "notes = .* is not tuple"),
-        ("parameters = -1", "", "parameters = -1 is not int"),
+        ("parameters = -1", "", "parameters = -1 is not positive"),
         ("", "wings = 2", r"\[longnet\] has an unknown field 'wings'"),
         ("", "heads = 12", "width 64 is no multiple of 4 and of heads 12"),
         ("", "heads = 8", "heads 8 is no multiple of every one of the ratios"),
         ("", "ratios = [1, 2]", "needs 5 ratios"),
-        ("", "heads = 0", "heads = 0 is not int"),
+        ("", "heads = 0", "heads = 0 is not positive"),
     ],
 )
 def test_cards_that_are_wrong(tmp_path: Path, extra: str, settings: str, problem: str) -> None:
@@ -130,7 +131,7 @@ def test_cards_that_are_wrong(tmp_path: Path, extra: str, settings: str, problem
         ("[card]\nname='x'\n", r"one of \[pooling\], \[longnet\]"),
         ("[card]\nname='x'\n[longnet]\n", r"\[card\] lacks 'title'"),
         ("[card]\n[pooling]\n[weights]\n", "unknown section"),
-        ("[card]\nname='x'\ntitle='x'\narchitecture='x'\n[pooling]\n", "no pooling 'None'"),
+        ("[card]\nname='x'\ntitle='x'\narchitecture='x'\n[pooling]\n", "does not name its rule"),
     ],
 )
 def test_files_that_are_no_cards(tmp_path: Path, text: str, problem: str) -> None:

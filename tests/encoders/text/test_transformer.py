@@ -13,7 +13,8 @@ from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from cryostat.core.errors import CryostatError, EncoderError, InputError, SettingError
 from cryostat.encoders.text import TEXT_CARDS, load_text_encoder
-from cryostat.encoders.text.transformer import Reading, TransformerText, load_folder
+from cryostat.encoders.text.published import load_folder
+from cryostat.encoders.text.transformer import Reading, TransformerText
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "glioma", "high", "grade", "low", "idh", "mutant", "##s", "."]
 SECRET = "Zanzibarova"

@@ -136,7 +136,7 @@ def test_random_weights_follow_from_the_seed_and_show(tiny_card: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[card]", "needs the sections"),
+        ("[card]", r"needs a section \[card\] and \[build\]"),
         (CARD.replace("width = 48\nmean", 'width = "x"\nmean'), "width = 'x' is not int"),
         (CARD.replace("title", "tilte"), "unknown field 'tilte'"),
         (CARD.replace('title = "Tiny"\n', ""), "lacks 'title'"),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryostat.core.errors import EncoderError, MissingExtraError, SettingError
+from cryostat.core.errors import MissingExtraError, SettingError
 from cryostat.encoders.card import EncoderCard
-from cryostat.encoders.catalogue import normalised
+from cryostat.encoders.loading import needs_weights
+from cryostat.encoders.reading import nearest, normalised
+from cryostat.encoders.registry import torch_device
 from cryostat.encoders.slide.card import SlideCard
-from cryostat.encoders.slide.catalogue import SlideRecipe, checked_fields, read_recipe, shipped, wrong_card
+from cryostat.encoders.slide.catalogue import CARDS, SlideRecipe, read_recipe, shipped
 
 if TYPE_CHECKING:
     from cryostat.encoders.slide.base import SlideEncoder
+    from cryostat.encoders.slide.longnet import LongNetSettings
 
 
 def slide_names() -> list[str]:
@@ -40,11 +42,9 @@ def _recipe(name: str) -> SlideRecipe:
         return read_recipe(Path(name))
     if path := shipped().get(normalised(name)):
         return read_recipe(path)
-    close = difflib.get_close_matches(normalised(name), slide_names(), 1)
-    hint = f"Did you mean {close[0]}? " if close else ""
     raise SettingError(
         f"there is no slide encoder {name!r}",
-        remedy=f"{hint}Choose one of {', '.join(slide_names())}, or a card file NAME.toml",
+        remedy=f"{nearest(name, slide_names())}Choose one of {', '.join(slide_names())}, or a card file NAME.toml",
     )
 
 
@@ -113,7 +113,7 @@ def load_slide_encoder(
     recipe = _recipe(name)
     if tile_encoder is not None:
         require_pair(tile_encoder, recipe.card)
-    target = _device(device)
+    target = torch_device(device)
     if recipe.way == "pooling":
         return _pooling(recipe, weights, layer, pooling, order).to(target)
     return _longnet(recipe, weights, layer or "last-state", pooling or "mean", order, seed).to(target)
@@ -138,15 +138,13 @@ def _longnet(
     import torch
 
     from cryostat.encoders.slide.gigapath import GigaPathSlideEncoder, require_sense
-    from cryostat.encoders.slide.longnet import GigaPathNetwork, LongNetSettings, initialise
-    from cryostat.encoders.slide.weights import load_weights
+    from cryostat.encoders.slide.longnet import GigaPathNetwork, initialise
+    from cryostat.encoders.weights import load_weights
 
     card = recipe.card
-    settings = LongNetSettings(**checked_fields(LongNetSettings, recipe.settings, card.name, "longnet"))
-    if fault := settings.fault():
-        raise wrong_card(card.name, f"[longnet] {fault}")
+    settings = longnet_settings(recipe)
     if weights is None:
-        raise _needs_weights(card)
+        raise needs_weights(card)
     # Made without memory: choices are checked before a file is read, and nothing is drawn that a file replaces.
     with torch.device("meta"):
         network = GigaPathNetwork(settings).eval().requires_grad_(False)
@@ -155,32 +153,25 @@ def _longnet(
     if weights == "random":
         initialise(network, seed)
         card = replace(card, name=f"{card.name}@random{seed}")
-    elif note := load_weights(network, card, weights):
-        card = replace(card, notes=(*card.notes, note))
+    else:
+        card = load_weights(network, card, str(weights))
     return GigaPathSlideEncoder(card, network, layer=layer, pooling=pooling, order=order)
 
 
-def _needs_weights(card: SlideCard) -> EncoderError:
-    consent = " (gated: accept its terms there first)" if card.gated else ""
-    return EncoderError(
-        f"{card.name} needs its weights",
-        where=card.hub_id,
-        remedy=f"Pass a file with weights=PATH, or weights='hub' to download {card.hub_file}{consent}; "
-        "weights='random' measures the bare architecture, named so in the results",
-    )
+def longnet_settings(recipe: SlideRecipe) -> LongNetSettings:
+    """The architecture that a card's [longnet] states.
 
+    Raises:
+        SettingError: A setting is unknown, of the wrong type, or impossible.
+    """
+    from cryostat.encoders.slide.longnet import LongNetSettings
 
-def _device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise SettingError(f"slides cannot be encoded on {device!r}", remedy="Use auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SettingError("torch sees no CUDA GPU", remedy="Use the device cpu, or install a CUDA build of torch")
-    return device
+    name, section = recipe.card.name, "[longnet] "
+    facts = CARDS.checked(LongNetSettings, recipe.settings, name, section)
+    for field, value in facts.items():
+        if min(value if isinstance(value, tuple) else (value,), default=0) < 1:
+            raise CARDS.wrong(name, f"{section}{field} = {value!r} is not positive")
+    settings = LongNetSettings(**facts)
+    if fault := settings.fault():
+        raise CARDS.wrong(name, f"{section}{fault}")
+    return settings

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryostat.core.errors import EncoderError, MissingExtraError, SettingError
-from cryostat.encoders.catalogue import normalised
-from cryostat.encoders.text.cards import TEXT_CARDS, TextCard
+from cryostat.encoders.reading import normalised
+from cryostat.encoders.text.card import SETTINGS, TEXT_CARDS, TextCard
 
 if TYPE_CHECKING:
     from cryostat.encoders.text.base import TextEncoder
+    from cryostat.encoders.text.transformer import TransformerText
 
 __all__ = ["TEXT_CARDS", "TextCard", "load_text_encoder", "text_names"]
 
 HUB = "hub"
+RANDOM = "random"
 _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
 _HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model.bin")
 
@@ -26,15 +28,18 @@ def text_names() -> list[str]:
     return list(TEXT_CARDS)
 
 
-def load_text_encoder(name: str, weights: Path | str | None = None, device: str = "auto") -> TextEncoder:
+def load_text_encoder(
+    name: str, weights: Path | str | None = None, device: str = "auto", *, seed: int = 0
+) -> TextEncoder:
     """Build a text encoder, frozen.
 
     Args:
         name: `tfidf`, `biomedbert`, a local folder of a transformers or sentence-transformers model, or `owner/model`
             on the hub.
-        weights: A local folder of the model; `hub` or `hub@COMMIT` to download it. By default only what lies in the
-            hub's local cache is used.
+        weights: A local folder of the model; `hub` or `hub@COMMIT` to download it; `random` for none. By default only
+            what lies in the hub's local cache is used.
         device: `auto` takes a GPU where there is one.
+        seed: Of random weights.
 
     Raises:
         SettingError: There is no such encoder.
@@ -43,25 +48,35 @@ def load_text_encoder(name: str, weights: Path | str | None = None, device: str 
     """
     card = TEXT_CARDS.get(normalised(name))
     if card is not None and card.hub_id is None:
-        if weights is not None:
+        if weights not in (None, RANDOM):
             raise SettingError(f"{card.name} has no weights to load", remedy="Leave out the weights")
         from cryostat.encoders.text.tfidf import TfIdf
 
-        return TfIdf()
+        return TfIdf(**SETTINGS[card.name])
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, extra="encoders", purpose="Encoding texts")
-    return _transformer(name, card, weights, device)
-
-
-def _transformer(name: str, card: TextCard | None, weights: Path | str | None, device: str) -> TextEncoder:
     from cryostat.encoders.registry import torch_device
-    from cryostat.encoders.text.transformer import Reading, load_folder
 
-    folder = _folder(name, card, weights)
+    target = torch_device(device)
+    if card is not None and weights == RANDOM:
+        from cryostat.encoders.text.untrained import untrained
+
+        return untrained(card, seed).to(target)
+    return _from_folder(name, card, weights, seed).to(target)
+
+
+def _from_folder(name: str, card: TextCard | None, weights: Path | str | None, seed: int) -> TransformerText:
+    from cryostat.encoders.text.published import load_folder
+    from cryostat.encoders.text.transformer import Reading
+
+    is_random = weights == RANDOM
+    folder = _folder(name, card, None if is_random else weights)
     reading = Reading(pooling=card.pooling, max_tokens=card.max_tokens) if card else None
-    called = card.name if card else Path(name).resolve().name if Path(name).is_dir() else name
-    return load_folder(folder, called, reading).to(torch_device(device))
+    called = card.name if card else folder.resolve().name if Path(name).expanduser().is_dir() else name
+    if is_random:
+        return load_folder(folder, f"{called}@random{seed}", reading, seed=seed)
+    return load_folder(folder, called, reading)
 
 
 def _folder(name: str, card: TextCard | None, weights: Path | str | None) -> Path:

@@ -33,6 +33,13 @@ NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "image_size
 ACTIVATIONS = {"gelu": "GELU", "relu": "ReLU", "silu": "SiLU"}
 """transformers' `hidden_act` to the class of torch."""
 
+NUMBERS = {*NEEDED, "intermediate_size", "mlp_ratio", "layer_norm_eps", "layerscale_value"}
+"""What must be a positive number, below `MOST`, where it is stated."""
+
+MOST = 1e6
+
+_COPY = "Copy it from the model's config.json"
+
 NORM_EPS = {"vit": 1e-12}
 """`layer_norm_eps` where the configuration does not state it; 1e-6 for others."""
 
@@ -55,6 +62,7 @@ def load(recipe: Recipe, order: Order) -> TimmEncoder:
         order,
         lambda: build(MODEL, arguments, where=card.name),
         translate=lambda tensors: with_positions(from_hf(tensors), across),
+        names="the names of the published file or those of transformers",
     )
     return TimmEncoder(card, module, model=MODEL, arguments=arguments, precision=order.precision or card.precision)
 
@@ -76,10 +84,12 @@ def timm_arguments(model_type: str, config: Mapping[str, Any], *, where: str) ->
             where=where,
             remedy=f"Use a model of type {', '.join(MODEL_TYPES)}, or a timm model",
         )
-    if lacking := [key for key in NEEDED if key not in config]:
-        raise EncoderError(
-            f"the configuration lacks {', '.join(lacking)}", where=where, remedy="Copy it from the model's config.json"
-        )
+    if not isinstance(config, Mapping) or (lacking := [key for key in NEEDED if key not in config]):
+        lacks = ", ".join(lacking) if isinstance(config, Mapping) else "everything"
+        raise EncoderError(f"the configuration lacks {lacks}", where=where, remedy=_COPY)
+    for key in NUMBERS & set(config):
+        if isinstance(config[key], bool) or not isinstance(config[key], int | float) or not 0 < config[key] < MOST:
+            raise EncoderError(f"{key} = {config[key]!r} is no positive number", where=where, remedy=_COPY)
     registers = int(config.get("num_register_tokens", 4 if model_type == "dinov2_with_registers" else 0))
     return {
         "img_size": int(config["image_size"]),

@@ -40,7 +40,7 @@ def load(recipe: Recipe, order: Order) -> NetworkEncoder:
         if module.state_dict() and not settings["loads_weights"]:
             raise _needs_weights(recipe.card, file)
     else:
-        module, card = fitted(recipe, order, build)
+        module, card = fitted(recipe, order, build, names="the names of your model's own state_dict()")
     parameters = sum(p.numel() for p in module.parameters())
     origin = {"file": settings["version"], "thing": settings["thing"].__qualname__}
     return NetworkEncoder(

@@ -16,7 +16,7 @@ from cryostat.core.errors import EncoderError
 from cryostat.core.identity import code_version
 from cryostat.encoders.card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard
 from cryostat.encoders.catalogue import Recipe
-from cryostat.encoders.loading import Order, fitted
+from cryostat.encoders.loading import AS_RELEASED, Order, fitted
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.tile.renaming import TRANSLATIONS
 from cryostat.encoders.weights import weights_sha256
@@ -29,6 +29,9 @@ LAYER_ARGUMENTS = {"mlp_layer": timm.layers, "act_layer": nn, "norm_layer": nn}
 
 `norm_eps` stands for layer norms with that epsilon.
 """
+
+LOADING = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+"""Constructor arguments by which timm would read files or the hub without our checks."""
 
 
 def load(recipe: Recipe, order: Order) -> TimmEncoder:
@@ -46,6 +49,7 @@ def load(recipe: Recipe, order: Order) -> TimmEncoder:
         lambda: build(model, arguments, where=recipe.card.name),
         classifier=classifier if isinstance(classifier, str) else "",
         translate=_translation(recipe),
+        names="the names of its timm implementation" if recipe.settings.get("names") is None else AS_RELEASED,
     )
     return TimmEncoder(card, module, model=model, arguments=arguments, precision=order.precision or card.precision)
 
@@ -85,6 +89,14 @@ def build(model: str, arguments: Mapping[str, Any], *, where: str) -> Any:
         EncoderError: timm cannot build it so.
     """
     bare = split_stage(model)[0]
+    if not is_timm_name(bare):
+        raise EncoderError(f"timm has no model {bare!r}", where=where, remedy="Name one that timm.list_models() lists")
+    if loading := sorted(set(arguments) & LOADING):
+        raise EncoderError(
+            f"the argument {loading[0]!r} would let timm load weights by itself",
+            where=where,
+            remedy="Leave it out, and name the file with --weights",
+        )
     problem: Exception = TypeError("no such model")
     # Models that cannot interpolate their positions refuse the argument with a TypeError.
     for flexible in ({"dynamic_img_size": True}, {}):

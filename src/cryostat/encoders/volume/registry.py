@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryostat.core.errors import MissingExtraError, SettingError
+from cryostat.encoders.reading import nearest, normalised
 from cryostat.encoders.registry import torch_device
 from cryostat.encoders.volume.card import VolumeCard, VolumeRecipe, read_recipe, shipped
 from cryostat.encoders.volume.order import VolumeOrder
@@ -89,15 +89,12 @@ BUILDERS = {
 def _recipe(name: str) -> VolumeRecipe:
     if name.endswith(".toml"):
         return read_recipe(Path(name))
-    wanted = "-".join(name.strip().lower().replace("_", " ").replace("-", " ").split())
-    if wanted not in shipped():
-        close = difflib.get_close_matches(wanted, list(shipped()), 1)
-        hint = f"Did you mean {close[0]}? " if close else ""
-        raise SettingError(
-            f"there is no volume encoder {name!r}",
-            remedy=f"{hint}Choose one of {', '.join(shipped())}, or a card file NAME.toml",
-        )
-    return read_recipe(shipped()[wanted])
+    if path := shipped().get(normalised(name)):
+        return read_recipe(path)
+    raise SettingError(
+        f"there is no volume encoder {name!r}",
+        remedy=f"{nearest(name, shipped())}Choose one of {', '.join(shipped())}, or a card file NAME.toml",
+    )
 
 
 def _require(package: str, extra: str) -> None:

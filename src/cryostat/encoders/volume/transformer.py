@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from cryostat.core.errors import EncoderError
 from cryostat.core.identity import code_version
-from cryostat.encoders.card import EncoderCard
+from cryostat.encoders.loading import needs_weights, random_network
 from cryostat.encoders.volume import neurovfm
 from cryostat.encoders.volume import pooling as poolings
 from cryostat.encoders.volume.base import VolumeEmbedding, VolumeEncoder
@@ -24,10 +23,7 @@ from cryostat.encoders.volume.order import VolumeOrder
 from cryostat.encoders.volume.preprocessing import Preprocessing
 from cryostat.encoders.volume.tokens import Tokens
 from cryostat.encoders.volume.volume import Volume
-from cryostat.encoders.weights import download_weights, fit_weights, read_weights, weights_sha256
-
-PREFIXES = ("model.student.vision_encoder.", "student.vision_encoder.", "vision_encoder.")
-"""Prefixes before the names of the encoder's tensors in checkpoints of NeuroVFM's own training."""
+from cryostat.encoders.weights import load_weights, weights_sha256
 
 
 class VolumeTransformer(VolumeEncoder):
@@ -130,59 +126,14 @@ def build(recipe: VolumeRecipe, order: VolumeOrder) -> VolumeTransformer:
     """
     card = recipe.card
     if order.weights is None:
-        raise _needs_weights(card)
+        raise needs_weights(card)
     if order.weights == "random":
-        module, card = _random(recipe, order.seed), replace(card, name=f"{card.name}@random{order.seed}")
+        module = random_network(lambda: NeuroVfm(**recipe.args), order.seed)
+        card = replace(card, name=f"{card.name}@random{order.seed}")
     else:
         module = NeuroVfm(**recipe.args)
-        card = _loaded(module, card, order.weights)
+        card = load_weights(module, card, order.weights)
     preprocessing = Preprocessing(order.mode, order.keep)
     return VolumeTransformer(
         card, module, preprocessing=preprocessing, pooling=order.pooling, precision=order.precision
-    )
-
-
-def _random(recipe: VolumeRecipe, seed: int) -> NeuroVfm:
-    """Initial weights that follow from the seed alone; the global random state stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return NeuroVfm(**recipe.args)
-
-
-def _loaded(module: NeuroVfm, card: VolumeCard, weights: str) -> VolumeCard:
-    """Load weights strictly; the card notes a prefix that had to be taken off their names."""
-    source, _, revision = weights.partition("@")
-    path = download_weights(_hub_card(card), revision or None) if source == "hub" else Path(weights)
-    tensors = read_weights(path)
-    own = next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), "")
-    prefix = own + fit_weights(module, {name.removeprefix(own): value for name, value in tensors.items()}, path)
-    note = f"The prefix {prefix!r} was taken off the tensor names of {path.name}."
-    return replace(card, notes=(*card.notes, note)) if prefix else card
-
-
-def _hub_card(card: VolumeCard) -> EncoderCard:
-    """What `download_weights` reads of a card."""
-    return EncoderCard(
-        name=card.name,
-        title=card.title,
-        architecture=card.architecture,
-        input_size=16,
-        patch_size=16,
-        width=card.width,
-        depth=0,
-        hub_id=card.hub_id,
-        hub_file=card.hub_file,
-        revision=card.revision,
-        access=card.access,
-    )
-
-
-def _needs_weights(card: VolumeCard) -> EncoderError:
-    consent = " (gated: accept its terms there first)" if card.gated else ""
-    hub = f", or --weights hub to download {card.hub_id}{consent}" if card.hub_id else ""
-    return EncoderError(
-        f"{card.name} needs its weights",
-        where=card.hub_id,
-        remedy=f"Pass a file with --weights PATH{hub}; "
-        "--weights random measures the bare architecture, named so in the results",
     )
