@@ -15,6 +15,7 @@ COMMANDS = {
     "data": ("cryostat.cli.data", "Import, list, show, audit, split and build cell datasets."),
     "encoders": ("cryostat.cli.encoders", "List encoders, read their cards, check them."),
     "features": ("cryostat.cli.features", "Extract, list and verify stored features."),
+    "cases": ("cryostat.cli.cases", "Check cohorts of patients, and simulate one."),
     "plan": ("cryostat.cli.plan", "What a study costs and what stands in its way, before any work."),
     "run": ("cryostat.cli.run", "Train and score heads on frozen encoders: one run, or a whole study."),
     "score": ("cryostat.cli.score", "Score predictions that were made elsewhere."),

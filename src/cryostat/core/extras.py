@@ -8,6 +8,7 @@ EXTRAS = {
     "h5py": "formats",
     "huggingface_hub": "encoders",
     "lmdb": "formats",
+    "matplotlib": "figures",
     "nibabel": "volumes",
     "openpyxl": "formats",
     "peft": "training",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from cryostat.cases.cohort.manifest import ModalitySpec, nearest
-from cryostat.cases.cohort.paths import resolved_paths
+from cryostat.cases.cohort.paths import resolved_paths, shown_path
+from cryostat.cases.cohort.tables import read_text_table
 from cryostat.cases.labels import Task
-from cryostat.core.errors import SettingError
+from cryostat.core.errors import InputError, SettingError
 from cryostat.core.identity import digest
 
 Files = tuple[Path, ...]
@@ -87,45 +88,74 @@ class Cohort:
         return tuple(tuple(path for files in row.values() for path in files) for row in self.series(modality))
 
     def keys(self, modality: str) -> tuple[str | None, ...]:
-        """For each patient the key of the row in the modality's table; None where it is missing."""
-        spec = self.modality(modality)
-        return tuple(self.table[spec.column]) if spec.table else (None,) * len(self.patients)
+        """For each patient the key of the row in the modality's table; None where it is missing.
 
-    def facts(self) -> dict[str, Any]:
+        Where the key is the patient's id itself, a patient without a row in that table lacks the modality.
+        """
+        spec = self.modality(modality)
+        if not spec.table:
+            return (None,) * len(self.patients)
+        if spec.column != self.patient:
+            return tuple(self.table[spec.column])
+        there = set(table_keys(spec))
+        return tuple(patient if patient in there else None for patient in self.patients)
+
+    def facts(
+        self, *, tasks: Collection[str] | None = None, modalities: Collection[str] | None = None
+    ) -> dict[str, Any]:
         """All that determines who is in the cohort, what they have and what is asked, ready for an identity.
 
         Columns that the manifest does not name do not count, nor where the cohort lies; what the files hold is in the
         identity of the evidence.
+
+        Args:
+            tasks: Of these tasks alone; None: of all.
+            modalities: Of these modalities alone; None: of all.
         """
+        asked = {name: task for name, task in self.tasks.items() if tasks is None or name in tasks}
+        had = {name: spec for name, spec in self.modalities.items() if modalities is None or name in modalities}
+        about = [name for name in (self.patient, self.site, self.split, *self.groups) if name]
+        columns = [*about, *(c for spec in had.values() for c in spec.columns), *(t.column for t in asked.values())]
         return {
             "name": self.name,
-            "columns": {name: digest(list(self.table[name])) for name in self._columns_used()},
+            "columns": {name: digest(list(self.table[name])) for name in columns},
             "patient": self.patient,
             "site": self.site,
             "split": self.split,
             "groups": list(self.groups),
-            "modalities": {name: self._modality_facts(spec) for name, spec in self.modalities.items()},
-            "tasks": {name: task.facts() for name, task in self.tasks.items()},
+            "modalities": {name: self._modality_facts(spec) for name, spec in had.items()},
+            "tasks": {name: task.facts() for name, task in asked.items()},
         }
 
-    def identity(self) -> str:
+    def identity(self, *, tasks: Collection[str] | None = None, modalities: Collection[str] | None = None) -> str:
         """Hash of `facts`."""
-        return digest(self.facts())
+        return digest(self.facts(tasks=tasks, modalities=modalities))
 
     def _cells(self, modality: str) -> list[dict[str, str | None]]:
         columns = self.modality(modality).columns
         return [dict(zip(columns, row, strict=True)) for row in self.table[list(columns)].itertuples(False)]
 
-    def _columns_used(self) -> list[str]:
-        of_modalities = (column for spec in self.modalities.values() for column in spec.columns)
-        about = (name for name in (self.patient, self.site, self.split) if name)
-        return list(dict.fromkeys([*about, *self.groups, *of_modalities, *(t.column for t in self.tasks.values())]))
-
     def _modality_facts(self, spec: ModalitySpec) -> dict[str, Any]:
-        table = None
-        if spec.table:
-            table = spec.table.relative_to(self.root) if spec.table.is_relative_to(self.root) else spec.table
-        return asdict(replace(spec, table=table))
+        table = shown_path(spec.table, self.root) if spec.table else None
+        return asdict(spec) | {"table": table}
 
     def _unknown(self, kind: str, name: str, known: Mapping[str, Any]) -> SettingError:
         return SettingError(f"has no {kind} {name!r}", where=self.path, remedy=nearest(name, known))
+
+
+def table_keys(spec: ModalitySpec) -> tuple[str, ...]:
+    """The keys of a modality's table of features, row by row; none where it has no table.
+
+    Raises:
+        InputError: The table cannot be read or lacks the column.
+    """
+    if spec.table is None or spec.key is None:
+        return ()
+    table = read_text_table(spec.table)
+    if spec.key not in table.columns:
+        raise InputError(
+            f"has no column {spec.key!r}, which is the key in [modalities.{spec.name}]",
+            where=spec.table,
+            remedy=nearest(spec.key, table.columns),
+        )
+    return tuple(table.column(spec.key))

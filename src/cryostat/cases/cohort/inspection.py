@@ -71,6 +71,8 @@ def look_at(path: Path) -> Look:
 def _problem(path: Path, head: bytes) -> str:
     if not head:
         return "is empty"
+    if len(head) < HEAD and not head.strip():
+        return "holds nothing but blanks"
     for beginning, reason in IMPOSTORS.items():
         if head.lstrip().lower().startswith(beginning):
             return reason

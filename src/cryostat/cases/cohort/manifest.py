@@ -143,9 +143,7 @@ def check_keys(facts: Mapping[str, Any], kinds: Kinds, where: str | Path, requir
         if key not in kinds:
             raise InputError(f"has the unknown key {key!r}", where=where, remedy=nearest(key, kinds))
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
-            raise InputError(
-                f"has {key} = {value!r}", where=where, remedy=f"Write {key} as {KIND_NAMES[kinds[key]]}"
-            )
+            raise InputError(f"has {key} = {value!r}", where=where, remedy=f"Write {key} as {KIND_NAMES[kinds[key]]}")
         if value == "":
             raise InputError(f"has an empty {key}", where=where, remedy=f"Give {key} a value or leave it out")
     if lacking := [key for key in required if key not in facts]:
@@ -192,7 +190,7 @@ def _under(folder: Path, name: str) -> Path:
 def _name(name: str, where: str) -> str:
     if not NAME.fullmatch(name):
         raise InputError(
-            f"has the name {name!r}", where=where, remedy="Use letters, digits, - and _ alone; files are called after it"
+            f"has the name {name!r}", where=where, remedy="Use letters, digits, - and _ alone, as for a file"
         )
     return name
 
@@ -273,7 +271,7 @@ def _check_source(facts: Mapping[str, Any], where: str) -> None:
 
 def _require_table_of_keys(facts: Any, where: str) -> None:
     if not isinstance(facts, dict):
-        raise InputError(f"is {facts!r}", where=where, remedy="Write it as a part of its own, under its name in brackets")
+        raise InputError(f"is {facts!r}", where=where, remedy="Write it as a part of its own, its name in brackets")
 
 
 def _tasks(parts: Mapping[str, Any], path: Path) -> Mapping[str, Mapping[str, Any]]:

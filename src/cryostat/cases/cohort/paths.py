@@ -44,6 +44,11 @@ def resolved_paths(cell: str | None, root: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def shown_path(path: Path, root: Path) -> str:
+    """A path as it stands under the root, or whole where it lies elsewhere."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
 def _matches(written: str, root: Path) -> Iterator[Path]:
     path = Path(os.path.normpath(root / written))
     if not PATTERN.search(written) or path.exists():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cryostat.cases.evidence import Problem
 
-Severity = Literal["warning", "note"]
+Severity = Literal["error", "warning", "note"]
 
 FEW = 5
 """Fewer patients of a class than this cannot be told from chance."""
@@ -19,7 +19,7 @@ class Finding:
     """Something about the cohort as a whole that results may suffer from.
 
     Attributes:
-        severity: `warning` (results may mislead) or `note` (worth knowing).
+        severity: `error` (a task cannot be used), `warning` (results may mislead) or `note` (worth knowing).
         what: What was found, as a clause without a full stop.
         where: Patients, files or classes; empty for all.
         remedy: What to do, as an imperative sentence without a full stop; empty where nothing is to be done.
@@ -111,7 +111,7 @@ class CohortReport:
         parts: Patients of each part of the split; empty when it has none.
         groups: For each group column the patients of each value.
         problems: What of a patient could not be used; that modality then counts as missing.
-        findings: Warnings, then notes.
+        findings: Worst first.
         read: Embeddings were read; else files were only looked at.
     """
 
@@ -130,9 +130,14 @@ class CohortReport:
     findings: tuple[Finding, ...]
     read: bool
 
+    @property
+    def passed(self) -> bool:
+        """Nothing is unusable: no problem and no error."""
+        return not self.problems and all(finding.severity != "error" for finding in self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as JSON has them."""
-        return asdict(self)
+        return asdict(self) | {"passed": self.passed}
 
     def task(self, name: str) -> TaskCounts:
         """A task by name; KeyError where there is none."""

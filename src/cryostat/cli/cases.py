@@ -1,0 +1,71 @@
+"""`cryostat cases`: cohorts of patients, checked before anything is fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cryostat.core.home import Home
+
+OUTSIDE = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """Check cohorts of patients, and simulate one."""
+
+
+@command.command()
+@click.argument("manifest", metavar="COHORT.toml", type=OUTSIDE)
+@click.option("--figure", type=OUTSIDE, help="Draw who has what as an UpSet plot: a .png, .svg or .pdf.")
+@click.option("--by", metavar="TASK", help="Colour the bars of the figure by the classes of a task.")
+@click.option("--json", "json_file", type=OUTSIDE, help="Also write all of it here.")
+@click.option("--read", is_flag=True, help="Read every embedding, and run encoders, instead of a first look at files.")
+@click.pass_obj
+@click.pass_context
+def check(
+    ctx: click.Context,
+    home: Home,
+    manifest: Path,
+    figure: Path | None,
+    by: str | None,
+    json_file: Path | None,
+    read: bool,
+) -> None:
+    """Who has what, which classes they have, and what is missing, unreadable or there twice.
+
+    Files are looked at, not decoded, so that it takes a second or two; --read decodes them. Ends with status 1 when a
+    file, a row or a task cannot be used.
+    """
+    from cryostat.cases.cohort import check_cohort, load_cohort
+    from cryostat.cli.cases_tables import print_report
+    from cryostat.core.files import write_json
+
+    if figure:
+        _require_drawable(figure)
+    if read:
+        from cryostat.cases.embeddings import gather
+    cohort = load_cohort(manifest)
+    if by:
+        cohort.task(by)
+    report = check_cohort(cohort, gather(cohort, home) if read else None)
+    print_report(report)
+    if json_file:
+        write_json(json_file, report.to_dict())
+        click.echo(f"The report is in {json_file}")
+    if figure:
+        from cryostat.cases.cohort.upset import draw_upset
+
+        draw_upset(report, figure, by=by)
+        click.echo(f"Drew {figure}")
+    ctx.exit(0 if report.passed else 1)
+
+
+def _require_drawable(figure: Path) -> None:
+    """Fail on the figure's ending, or on a package that is not there, before the work and not after it."""
+    from cryostat.cases.cohort.upset import check_ending
+
+    check_ending(figure)
