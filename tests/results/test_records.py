@@ -4,10 +4,13 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cryostat.core.errors import InputError, SettingError, StoreError
 from cryostat.core.files import write_json
+from cryostat.results.cases.predictions import write_case_predictions
+from cryostat.results.cases.scores import score_cases
 from cryostat.results.records import SEGMENTATION, RunRecord, find_runs, split_family
 from cryostat.results.segmentation import score_segmentation
 
@@ -141,3 +144,54 @@ def test_segmentation_scores_where_a_run_has_them(tmp_path):
         loaded.segmentation()
     with pytest.raises(SettingError):
         record().segmentation()
+
+
+def put_case_run(home):
+    """A run of cases of two patients, as a runner writes it."""
+    table = pd.DataFrame(
+        {
+            "run_id": "c1",
+            "repeat": 0,
+            "fold": 0,
+            "seed": 0,
+            "patient_id": ["p1", "p2"],
+            "ablation": "full",
+            "offered": "mri",
+            "seen": "mri",
+            "y_true": ["a", "b"],
+            "y_pred": ["a", "a"],
+            "p_a": [0.9, 0.6],
+            "p_b": [0.1, 0.4],
+        }
+    )
+    folder = home.runs / "c1"
+    write_case_predictions(folder / "predictions.parquet", table)
+    write_json(folder / "scores.json", score_cases(table, ["a", "b"], ["mri"], draws=10).to_dict())
+    record(run_id="c1", benchmark="cases").save(folder)
+    return folder
+
+
+def test_a_record_of_cases_reads_its_own_predictions_and_scores(home):
+    loaded = RunRecord.load(put_case_run(home))
+    assert loaded.predictions()["y_pred"].tolist() == ["a", "a"]
+    assert loaded.scores() == loaded.case_scores()
+    assert loaded.case_scores().of("mri").metrics["accuracy"].value == 0.5
+    with pytest.raises(SettingError, match="is of the benchmark 'cases', not 'cells'"):
+        loaded.cell_scores()
+
+
+def test_runs_of_both_benchmarks_are_found(home, put_run):
+    put_case_run(home)
+    put_run(home, [1, 2], [1, 1], run_id="a1")
+    assert [r.run_id for r in find_runs(home).records] == ["a1", "c1"]
+    assert [r.run_id for r in find_runs(home, benchmark="cases").records] == ["c1"]
+    with pytest.raises(SettingError, match="not 'cases'"):
+        RunRecord.load(home.runs / "a1").case_scores()
+
+
+def test_scores_of_another_benchmark_are_our_error(home, put_run):
+    folder = put_case_run(home)
+    cells = put_run(home, [1, 2], [1, 1])
+    (folder / "scores.json").write_bytes((cells / "scores.json").read_bytes())
+    with pytest.raises(InputError, match="does not hold scores of cases"):
+        RunRecord.load(folder).scores()

@@ -58,6 +58,6 @@ def _picture(outcomes: Sequence[Outcome], home: Home, path: Path) -> Path:
     from cryostat.cells.pictures import picture_run, save_picture
 
     records = [outcome.record for outcome in outcomes if outcome.record and outcome.spec.split == "base"]
-    best = max(records, key=lambda record: record.scores().macro_f1 or 0.0)
+    best = max(records, key=lambda record: record.cell_scores().macro_f1 or 0.0)
     save_picture(picture_run(best, home), path)
     return path

@@ -165,7 +165,7 @@ def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun])
 def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
     record = _find(home, run_id)
-    scores, segmentation = record.scores(), record.segmentation()
+    scores, segmentation = record.cell_scores(), record.segmentation()
     from cryostat.cli.run_facts import facts_table
     from cryostat.cli.segmentation_tables import print_segmentation
     from cryostat.cli.tables import wide_console

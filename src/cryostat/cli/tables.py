@@ -53,7 +53,7 @@ def _figures(outcome: Outcome) -> tuple[str, str, str, str]:
     """Macro F1, accuracy, seconds, and the end of the run's name, which is enough to name it."""
     if outcome.record is None:
         return "[red]failed[/]", "", "", ""
-    scores = outcome.record.scores()
+    scores = outcome.record.cell_scores()
     seconds = sum((p["seconds"] or 0) / (p.get("shared_by") or 1) for p in outcome.record.phases.values())
     return _share(scores.macro_f1), _share(scores.accuracy), f"{seconds:.1f}", outcome.record.run_id.rpartition("-")[2]
 

@@ -12,10 +12,12 @@ import pandas as pd
 from cryostat.core.errors import InputError, SettingError, StoreError
 from cryostat.core.files import read_json, write_json
 from cryostat.core.home import Home
+from cryostat.results.cases.predictions import read_case_predictions
 from cryostat.results.predictions import read_predictions
 from cryostat.results.scores import Scores
 
 if TYPE_CHECKING:
+    from cryostat.results.cases.scores import CaseScores
     from cryostat.results.segmentation.report import SegmentationScores
 
 RECORD, PREDICTIONS, SCORES = "run.json", "predictions.parquet", "scores.json"
@@ -23,6 +25,9 @@ RECORD, PREDICTIONS, SCORES = "run.json", "predictions.parquet", "scores.json"
 
 SEGMENTATION = "segmentation.json"
 """A further file, of runs that segment nuclei by themselves."""
+
+CELLS, CASES = "cells", "cases"
+"""Names of the benchmarks."""
 
 _TEXTS = ("run_id", "benchmark", "created")
 _MAPPINGS = ("identity", "settings", "training", "phases", "environment")
@@ -99,15 +104,36 @@ class RunRecord:
         named = {name: facts[name] for name in (*_TEXTS, *_MAPPINGS)}
         return cls(**named, failures=facts.get("failures", []), folder=folder)
 
-    def scores(self) -> Scores:
-        """The scores of the run, as kept in its folder.
+    def scores(self) -> Scores | CaseScores:
+        """The scores of the run, of the form of its benchmark, as kept in its folder.
 
         Raises:
             SettingError: The record does not stand in a folder yet.
             InputError: The scores are missing or damaged.
         """
-        path = self._home() / SCORES
+        return self.case_scores() if self.benchmark == CASES else self.cell_scores()
+
+    def cell_scores(self) -> Scores:
+        """The scores of a run of cells.
+
+        Raises:
+            SettingError: The run is of another benchmark, or as from `scores`.
+            InputError: As from `scores`.
+        """
+        path = self._of_benchmark(CELLS) / SCORES
         return Scores.from_dict(read_json(path), path)
+
+    def case_scores(self) -> CaseScores:
+        """The scores of a run of cases.
+
+        Raises:
+            SettingError: The run is of another benchmark, or as from `scores`.
+            InputError: As from `scores`.
+        """
+        from cryostat.results.cases.scores import CaseScores  # brings scipy, which runs of cells do not need
+
+        path = self._of_benchmark(CASES) / SCORES
+        return CaseScores.from_dict(read_json(path), path)
 
     def segmentation(self) -> SegmentationScores | None:
         """The scores of the instance maps that the run predicted; None where it predicted none.
@@ -130,7 +156,16 @@ class RunRecord:
             SettingError: The record does not stand in a folder yet.
             InputError: The table is missing or damaged.
         """
-        return read_predictions(self._home() / PREDICTIONS)
+        read = read_case_predictions if self.benchmark == CASES else read_predictions
+        return read(self._home() / PREDICTIONS)
+
+    def _of_benchmark(self, benchmark: str) -> Path:
+        if self.benchmark != benchmark:
+            raise SettingError(
+                f"run {self.run_id!r} is of the benchmark {self.benchmark!r}, not {benchmark!r}",
+                remedy=f"Choose a run of {benchmark}",
+            )
+        return self._home()
 
     def _home(self) -> Path:
         if self.folder is None:
@@ -168,7 +203,8 @@ def find_runs(home: Home, **filters: Any) -> FoundRuns:
     Args:
         home: The home folder.
         **filters: Setting to the value it must have (`dataset="lizard"`, `seed=0`) or to a tuple of those allowed; a
-            family of folds may stand for its splits (`split="5fold"`). None filters nothing.
+            family of folds may stand for its splits (`split="5fold"`), and `benchmark="cases"` chooses a benchmark.
+            None filters nothing.
 
     Returns:
         The runs, and the folders that could not be read.
@@ -202,7 +238,7 @@ def _reason(error: Exception) -> str:
 def _passes(record: RunRecord, key: str, wanted: Any) -> bool:
     if wanted is None:
         return True
-    value = record.settings.get(key)
+    value = record.benchmark if key == "benchmark" else record.settings.get(key)
     allowed = wanted if isinstance(wanted, tuple | list | set) else (wanted,)
     return value in allowed or (key == "split" and split_family(str(value))[0] in allowed)
 

@@ -122,7 +122,7 @@ def _read(records: Iterable[RunRecord]) -> tuple[list[_Reading], list[BrokenRun]
         try:
             is_fold = _fold(record)[1] is not None
             table = record.predictions()[[*KEY, "y_true", "y_pred"]] if is_fold else None
-            readings.append(_Reading(record, record.scores(), table))
+            readings.append(_Reading(record, record.cell_scores(), table))
         except InputError as error:
             broken.append(_broken(record, error))
     return readings, broken

@@ -65,10 +65,9 @@ def test_draws_that_are_undefined_are_passed_over():
     assert np.isnan(found.at(1).low)
 
 
-def test_basic_intervals_are_reflected():
-    draws = np.linspace(0, 1, 1001)
-    found = interval(np.array(0.4), draws, 10**6, method="basic").at()
-    assert (found.low, found.high) == (pytest.approx(0.8 - 0.975, abs=1e-3), pytest.approx(0.8 - 0.025, abs=1e-3))
+def test_centred_intervals_stand_about_the_value():
+    found = interval(np.array(0.4), np.linspace(0, 1, 1001), 10**6, method="centred").at()
+    assert (found.low, found.high) == (pytest.approx(0.4 - 0.475, abs=1e-3), pytest.approx(0.4 + 0.475, abs=1e-3))
 
 
 def test_what_cannot_be_is_our_error():

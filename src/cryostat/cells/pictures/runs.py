@@ -56,7 +56,7 @@ def picture_run(
         title=_title(record),
         segments=_segments(record.folder, dataset, chosen),
         crop_um=crop_um,
-        class_set=record.scores().class_set,
+        class_set=record.cell_scores().class_set,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ from cryostat.core.errors import SettingError
 LEVEL = 0.95
 """Coverage that an interval is made for."""
 
-METHODS = ("percentile", "basic", "bca")
-"""Kinds of intervals: expanded percentiles (the default), reflected ones, bias-corrected and accelerated ones."""
+METHODS = ("percentile", "centred", "bca")
+"""Kinds of intervals: expanded percentiles (the default), the same of draws moved onto the value (for what resampling
+inflates, such as calibration errors), bias-corrected and accelerated ones."""
 
 
 @dataclass(frozen=True)
@@ -94,26 +96,24 @@ def interval(
     if method == "bca":
         low, high = _bca(measured, draws, clusters, level, jackknife)
     elif method in METHODS:
-        low, high = _quantiles(draws, tails(clusters, level))
+        at = tails(clusters, level)
+        low, middle, high = _quantiles(draws, (at[0], 0.5, at[1]))
     else:
         raise SettingError(f"there is no interval {method!r}", remedy=f"Choose one of: {', '.join(METHODS)}")
-    if method == "basic":
-        low, high = 2 * measured - high, 2 * measured - low
+    if method == "centred":
+        low, high = low + measured - middle, high + measured - middle
     unknown = np.isnan(measured) | (clusters < 2)
     return Estimates(measured, np.where(unknown, np.nan, low), np.where(unknown, np.nan, high), clusters, level)
 
 
-def _quantiles(draws: NDArray[Any], at: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(draws) == 0 or np.isnan(draws).all(0).any():
-        whole = np.full(draws.shape[1:], np.nan)
-        known = ~np.isnan(draws).all(0) if len(draws) else np.zeros(draws.shape[1:], bool)
-        low, high = whole, whole.copy()
-        if known.any():
-            low[known], high[known] = np.nanquantile(draws[:, known], at, axis=0)
-        return low, high
-    quantile = np.nanquantile if np.isnan(draws).any() else np.quantile
-    low, high = quantile(draws, at, axis=0)
-    return low, high
+def _quantiles(draws: NDArray[Any], at: Sequence[float]) -> NDArray[np.float64]:
+    """(len(at), ...) quantiles of what is defined; NaN where nothing is."""
+    found = np.full((len(at), *draws.shape[1:]), np.nan)
+    if not np.isnan(draws).any():
+        return np.quantile(draws, at, axis=0) if len(draws) else found
+    known = ~np.isnan(draws).all(0)
+    found[:, known] = np.nanquantile(draws[:, known], at, axis=0)
+    return found
 
 
 def _bca(
