@@ -72,7 +72,7 @@ def _problem(path: Path, head: bytes) -> str:
     if not head:
         return "is empty"
     if len(head) < HEAD and not head.strip():
-        return "holds nothing but blanks"
+        return "is blank"
     for beginning, reason in IMPOSTORS.items():
         if head.lstrip().lower().startswith(beginning):
             return reason

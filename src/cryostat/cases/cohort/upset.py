@@ -189,10 +189,10 @@ def _draw_bars(axes: Axes, heights: Sequence[NDArray[np.int64]], layers: Sequenc
     floor = np.zeros(len(places), np.int64)
     for height, layer in zip(heights, layers, strict=True):
         axes.bar(places, height, 0.62, floor, color=layer.colour, linewidth=0)
-        floor = floor + height
-    for place, height in zip(places, floor, strict=True):
+        floor += height
+    for place, total in zip(places, floor, strict=True):
         axes.annotate(
-            f"{int(height):,}", (place, height), (0, 2), textcoords="offset points", ha="center", va="bottom", size=7
+            f"{int(total):,}", (place, total), (0, 2), textcoords="offset points", ha="center", va="bottom", size=7
         )
     axes.set_xlim(-0.5, max(len(places), 3) - 0.5)
     axes.set_ylim(0, floor.max() * 1.1)
