@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cryostat.cases.evaluation.offers import Shown
 from cryostat.cases.evaluation.preparation import Preparation, Prepared
+from cryostat.cases.evaluation.remembering import prepared
 from cryostat.cases.evaluation.splits import Split, deal
 from cryostat.cases.evidence import Evidence
 from cryostat.cases.labels import Targets
@@ -150,7 +151,7 @@ class Lessons:
         # What is not to be looked at is not shown either.
         visible = np.ones_like(self._targets.allowed)
         visible[fold.train] = self._targets.allowed[fold.train]
-        return self._preparation.fit(self._evidence, fold.train, visible)
+        return prepared(self._preparation, self._evidence, fold.train, visible)
 
     def lesson(self, fits: Fits) -> Lesson:
         """What the fits learn from."""
