@@ -17,8 +17,8 @@ from scipy.special import entr
 from cryostat.cases.labels import Task
 from cryostat.cases.simulated.model import Floats, Model
 
-Moments = dict[tuple[str, tuple[str, ...]], list[Floats]]
-"""For each task and subset, state by state: (2, 3) what is expected there, and the variance of that mean."""
+Moments = dict[tuple[str, tuple[str, ...]], Floats]
+"""For each task and subset (S, 2, 3): what is expected of each state's patients, and the variance of that mean."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,14 @@ class _Question:
 
 def _moments(model: Model, asked: Mapping[str, _Question], each: int) -> Moments:
     rng = np.random.default_rng([model.settings.seed, 9])
-    found: Moments = {(name, subset): [] for name in asked for subset in model.subsets}
+    found: Moments = {(name, subset): np.zeros((len(model.prior), 2, 3)) for name in asked for subset in model.subsets}
     for state in range(len(model.prior)):
         signals = model.signals(rng, np.full(each, state))
-        for subset in model.subsets:
+        concerned = {name: question for name, question in asked.items() if question.weight[state] > 0}
+        for subset in model.subsets if concerned else ():
             states = np.exp(model.log_states(signals, subset))
-            for name, question in asked.items():
-                found[name, subset].append(_of_state(states, question))
+            for name, question in concerned.items():
+                found[name, subset][state] = _of_state(states, question)
     return found
 
 
@@ -116,7 +117,7 @@ def _of_state(states: Floats, question: _Question) -> Floats:
     return np.stack([looked_at.mean(0), looked_at.var(0, ddof=1) / len(p)])
 
 
-def _row(subset: tuple[str, ...], weight: Floats, moments: list[Floats]) -> BayesRow:
-    means, variances = np.array(moments).transpose(1, 0, 2)
+def _row(subset: tuple[str, ...], weight: Floats, moments: Floats) -> BayesRow:
+    means, variances = moments.transpose(1, 0, 2)
     values, errors = weight @ means, np.sqrt(weight**2 @ variances)
     return BayesRow(subset, *(Figure(float(v), float(e)) for v, e in zip(values, errors, strict=True)))
