@@ -67,7 +67,9 @@ def paired_difference(
     )
 
 
-def exchange_p(difference: NDArray[Any], exchanged: NDArray[Any], *, complete: bool = False) -> NDArray[np.float64]:
+def exchange_p(
+    difference: NDArray[Any], exchanged: NDArray[Any], *, complete: bool = False, slack: float = 1e-9
+) -> NDArray[np.float64]:
     """Two-sided p-value: how often an exchange makes a difference at least as large as the one found.
 
     Args:
@@ -75,9 +77,8 @@ def exchange_p(difference: NDArray[Any], exchanged: NDArray[Any], *, complete: b
         exchanged: (B, ...) the same after each exchange.
         complete: All exchanges are among them, and so is the one that changes nothing; else it is added, as it must
             be for the test to hold its level.
+        slack: Differences that are closer are the same: sums in another order may differ in the last bits.
     """
-    # Sums in another order may differ in the last bit.
-    slack = 1e-9 * (1 + np.abs(difference))
     as_large = (np.abs(exchanged) >= np.abs(difference) - slack).sum(0)
     p = as_large / len(exchanged) if complete else (as_large + 1) / (len(exchanged) + 1)
     return np.where(np.isnan(difference), np.nan, p)
