@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cryostat.cli.cases_simulate import command as simulate
+
 if TYPE_CHECKING:
     from cryostat.core.home import Home
 
@@ -44,6 +46,8 @@ def check(
     from cryostat.cli.cases_tables import print_report
     from cryostat.core.files import write_json
 
+    if by and not figure:
+        raise click.UsageError("--by colours a figure: name one with --figure")
     if figure:
         _require_drawable(figure)
     if read:
@@ -69,3 +73,6 @@ def _require_drawable(figure: Path) -> None:
     from cryostat.cases.cohort.upset import check_ending
 
     check_ending(figure)
+
+
+command.add_command(simulate, "simulate")

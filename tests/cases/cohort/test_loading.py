@@ -95,7 +95,7 @@ def test_identity_is_that_of_what_is_named(altered: Alter, seven: Path) -> None:
         ("cohort.toml", 'encoder = "tfidf"', 'weights = "x"', "weights but no encoder"),
         ("cohort.toml", 'table = "mri.csv"', 'table = "mir.csv"', "mir.csv: does not exist"),
         ("cohort.toml", 'table = "cohort.csv"', 'table = "cohort.xls"', "cohort.xls: does not exist"),
-        ("cohort.toml", '[cohort]\n', '[cohort]\nroot = "nowhere"\n', "root .*nowhere', which is no folder"),
+        ("cohort.toml", "[cohort]\n", '[cohort]\nroot = "nowhere"\n', "root .*nowhere', which is no folder"),
         ("cohort.toml", 'column = "grade"', 'column = "grad"', "'grad', which cohort.csv.*Did you mean 'grade'"),
         ("cohort.toml", 'column = "grade"', 'column = "report"', "its label, from which the modality 'report'"),
         ("cohort.toml", "ordinal = true", "ordinl = true", "ordinl"),

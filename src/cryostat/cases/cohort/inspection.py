@@ -1,4 +1,4 @@
-"""A first look at a file, without decoding it: is it there, whole at its beginning, and what its name says it is."""
+"""A first look at a file, without decoding it: is it there, whole at its beginning."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ from cryostat.core.identity import sha256_file
 HEAD = 4096
 """Bytes read from the beginning of a file."""
 
-BEGINNINGS: Mapping[str, bytes] = {
-    ".npy": b"\x93NUMPY",
-    ".npz": b"PK",
-    ".pt": b"PK",
-    ".pth": b"PK",
-    ".h5": b"\x89HDF\r\n\x1a\n",
-    ".hdf5": b"\x89HDF\r\n\x1a\n",
-    ".parquet": b"PAR1",
-    ".gz": b"\x1f\x8b",
-}
-"""With what the files of an ending begin."""
+ARRAY = b"\x93NUMPY"
+BEGINNINGS = (ARRAY, b"PK", b"\x80", b"\x89HDF\r\n\x1a\n", b"PAR1", b"\x1f\x8b")
+"""With what binary files begin; which of them it is matters not, since they are read by their content."""
+
+BINARY = frozenset({".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5", ".parquet", ".gz"})
+"""Endings of files that must begin so."""
 
 IMPOSTORS: Mapping[bytes, str] = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
@@ -76,10 +71,9 @@ def _problem(path: Path, head: bytes) -> str:
     for beginning, reason in IMPOSTORS.items():
         if head.lstrip().lower().startswith(beginning):
             return reason
-    ending = path.suffix.lower()
-    if ending in BEGINNINGS and not head.startswith(BEGINNINGS[ending]):
-        return f"is not what its ending {ending} says"
-    return _array_problem(path) if ending == ".npy" else ""
+    if path.suffix.lower() in BINARY and not head.startswith(BEGINNINGS):
+        return f"is not what its ending {path.suffix} says"
+    return _array_problem(path) if head.startswith(ARRAY) else ""
 
 
 def _array_problem(path: Path) -> str:
