@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cryostat.cli.options import head_options, key_values, of_encoders
+from cryostat.cli.options import key_values, of_encoders, settings_of
 from cryostat.core.errors import SettingError
 
 
@@ -18,13 +18,13 @@ def test_one_encoder_needs_no_name_several_do() -> None:
 
 
 def test_one_head_needs_no_name_several_do() -> None:
-    assert head_options(["linear"], ["lr=0.1"]) == {"linear": {"lr": "0.1"}}
-    assert head_options(["linear", "cell-probe"], ["cell-probe.hidden=8"]) == {
+    assert settings_of(["linear"], ["lr=0.1"], "heads") == {"linear": {"lr": "0.1"}}
+    assert settings_of(["linear", "cell-probe"], ["cell-probe.hidden=8"], "heads") == {
         "linear": {},
         "cell-probe": {"hidden": "8"},
     }
     with pytest.raises(SettingError, match="which of 2 heads"):
-        head_options(["linear", "cell-probe"], ["lr=0.1"])
+        settings_of(["linear", "cell-probe"], ["lr=0.1"], "heads")
 
 
 @pytest.mark.parametrize("pair", ["lr", "=1", ""])

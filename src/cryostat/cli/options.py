@@ -44,22 +44,27 @@ def of_encoders(encoders: Sequence[str], **options: Sequence[str]) -> Mapping[st
     return found
 
 
-def head_options(heads: Sequence[str], pairs: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """Settings given as `KEY=VALUE` (where there is one head) or `HEAD.KEY=VALUE`: head to key to value.
+def settings_of(names: Sequence[str], pairs: Sequence[str], kind: str) -> Mapping[str, Mapping[str, str]]:
+    """Settings given as `KEY=VALUE` (where there is one name) or `NAME.KEY=VALUE`: name to key to value.
+
+    Args:
+        names: Heads or methods that the command was given.
+        pairs: The settings.
+        kind: What they are called in messages: `heads`, `methods`.
 
     Raises:
-        SettingError: It is not clear which head a setting is for.
+        SettingError: It is not clear which of them a setting is for.
     """
-    found: dict[str, dict[str, str]] = {head: {} for head in heads}
+    found: dict[str, dict[str, str]] = {name: {} for name in names}
     for key, value in key_values(pairs).items():
         name, dot, rest = key.partition(".")
         if dot and name in found:
             found[name][rest] = value
-        elif len(heads) == 1:
-            found[heads[0]][key] = value
+        elif len(names) == 1:
+            found[names[0]][key] = value
         else:
             raise SettingError(
-                f"--set {key} does not say for which of {len(heads)} heads it is",
-                remedy=f"Write --set {heads[0]}.{key}={value}",
+                f"--set {key} does not say for which of {len(names)} {kind} it is",
+                remedy=f"Write --set {names[0]}.{key}={value}",
             )
     return found

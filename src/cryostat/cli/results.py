@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cryostat.cli.picture import command as picture
+from cryostat.cli.results_cases import command as cases
+from cryostat.cli.results_cases import list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,10 +65,14 @@ def command(
 def _list(
     home: Home, filters: Mapping[str, tuple[str, ...]], view: View, per_class: bool, files: Mapping[str, Path | None]
 ) -> None:
-    from cryostat.results.records import find_runs
+    from cryostat.results.records import CASES, find_runs
 
     found = find_runs(home, **{name: values or None for name, values in filters.items()})
     frame, unreadable = view.summarise(found.records)
+    of_cases = sum(record.benchmark == CASES for record in found.records)
+    if frame.empty and of_cases:
+        list_runs(home, {})
+        return
     from cryostat.cli.tables import wide_console
 
     console = wide_console()
@@ -76,6 +82,8 @@ def _list(
     for labels, rows in frame.groupby([*view.blocks], sort=False, dropna=False):
         console.print(*_block(labels, rows, view, per_class, console.width), sep="\n")
     _remarks(console, frame, (*found.broken, *unreadable))
+    if of_cases:
+        console.print(f"Besides, {of_cases} runs of cases: [cyan]cryostat results cases[/]")
     for form, path in files.items():
         if path is not None:
             view.writers[form](path, frame)
@@ -149,14 +157,13 @@ def _title(labels: tuple[Any, ...]) -> Text:
 
 
 def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun]) -> None:
+    from cryostat.cli.case_results import print_remarks
+
     if len(frame) and not frame["complete"].all():
         console.print("[yellow]Dim rows lack folds[/]: their scores are of the folds there are, and not comparable.")
     if len(frame) and (older := int(frame["superseded"].sum())):
         console.print(f"Older runs of the same fold and seed were passed over: {older}. The newest counts.")
-    if broken:
-        console.print(f"[red]{len(broken)} run folder{'s' if len(broken) > 1 else ''} could not be read:[/]")
-    for run in broken:
-        console.print(f"  {run.folder.name}: {run.reason}", markup=False, highlight=False)
+    print_remarks(console, broken)
 
 
 @command.command()
@@ -165,18 +172,23 @@ def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun])
 def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
     record = _find(home, run_id)
-    scores, segmentation = record.cell_scores(), record.segmentation()
+    from cryostat.cli.case_results import print_case
     from cryostat.cli.run_facts import facts_table
     from cryostat.cli.segmentation_tables import print_segmentation
     from cryostat.cli.tables import wide_console
+    from cryostat.results.records import CASES
 
     console = wide_console()
     console.print(f"[bold]{record.run_id}[/]  {record.created}")
     console.print(facts_table(record))
-    print_scores(console, scores)
-    console.print(_confusion(scores))
-    if segmentation is not None:
-        print_segmentation(console, segmentation)
+    if record.benchmark == CASES:
+        print_case(console, record)
+    else:
+        scores, segmentation = record.cell_scores(), record.segmentation()
+        print_scores(console, scores)
+        console.print(_confusion(scores))
+        if segmentation is not None:
+            print_segmentation(console, segmentation)
     for failure in record.failures:
         console.print("failed: " + ", ".join(f"{key} {value}" for key, value in failure.items()), markup=False)
     console.print(f"Folder: [cyan]{record.folder}[/]")
@@ -250,4 +262,5 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-command.add_command(picture)
+for subcommand in (picture, cases):
+    command.add_command(subcommand)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cryostat.cli.study_options import chosen_study, study_options
+from cryostat.cli.run_cases import command as cases
+from cryostat.cli.study_options import chosen_study, is_of_cases, study_options
 
 if TYPE_CHECKING:
     from cryostat.cells.runs.spec import Study
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Train and score heads on frozen encoders: one run, or a whole study."""
+    """Train and score on frozen encoders: heads on cells, methods on cases, or a whole study."""
 
 
 device_options = (
@@ -76,7 +78,7 @@ def cells(
     Heads that bring their own network (hovernext) need no --encoder.
     """
     from cryostat.cells.runs.spec import Study
-    from cryostat.cli.options import head_options, of_encoders
+    from cryostat.cli.options import of_encoders, settings_of
 
     encoders = encoders or _no_encoder(heads, [*weights, *precision])
     study = Study(
@@ -89,7 +91,7 @@ def cells(
         seeds=seeds,
         base={"protocol": protocol, "mpp": mpp},
         encoder_options=of_encoders(encoders, weights=weights, precision=precision),
-        head_options=head_options(heads, settings),
+        head_options=settings_of(heads, settings, "heads"),
         modes=modes or (None,),
     )
     _run_study(study, home, device, batch_size)
@@ -123,10 +125,26 @@ def study(home: Home, /, study: str, limit: int | None, device: str, batch_size:
     STUDY is a file (TOML) or the name of a study that ships: see `cryostat run studies`, and `cryostat plan STUDY` for
     what it costs.
     """
+    if is_of_cases(study):
+        _run_case_study(study, home, device, limit, replacements)
+        return
     chosen = chosen_study(study, **replacements)
     for note in chosen.notes:
         click.secho(note, fg="yellow", err=True)
     _run_study(chosen.study, home, device, batch_size, limit)
+
+
+def _run_case_study(study: str, home: Home, device: str, limit: int | None, replacements: dict[str, Any]) -> None:
+    from cryostat.cases.runs.spec import read_case_study
+    from cryostat.cli.run_cases import run_and_print
+    from cryostat.core.errors import SettingError
+
+    if given := [name for name, value in replacements.items() if value]:
+        raise SettingError(
+            f"a study of cases takes no --{given[0].removesuffix('s')}", remedy="Change it in the study's file"
+        )
+    found = read_case_study(Path(study))
+    run_and_print(found.specs()[:limit], home, device=device, study=found.name)
 
 
 @command.command()
@@ -162,3 +180,6 @@ def _run_study(study: Study, home: Home, device: str, batch_size: int, limit: in
     print_outcomes(outcomes, home)
     if any(outcome.record is None for outcome in outcomes):
         raise SystemExit(1)
+
+
+command.add_command(cases)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -59,3 +60,11 @@ def chosen_study(
     options = of_encoders(list(encoders) or written.encoders, weights=weights, precision=precision)
     overrides = Overrides(protocol, encoders, heads, seeds, options)
     return ChosenStudy(overrides.of(written), overrides.notes(written))
+
+
+def is_of_cases(name: str) -> bool:
+    """Whether a study is a file about cases, not about cells."""
+    from cryostat.core.files import read_toml
+
+    path = Path(name)
+    return path.is_file() and "cases" in read_toml(path)

@@ -102,7 +102,7 @@ def _with_variants(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def write_listing(path: Path, frame: pd.DataFrame) -> None:
-    """Write a listing as CSV, or as a JSON list of objects where the file ends in `.json`; undefined is empty or null."""
+    """Write a listing as CSV, or as a JSON list where the file ends in `.json`; undefined is empty or null."""
     if path.suffix.lower() == ".json":
         write_json(path, frame.astype(object).where(frame.notna(), None).to_dict("records"))
     else:
