@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,9 @@ def vectors(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
         )
     if array.size == 0:
         raise InputError(
-            f"holds no vector, its shape is {array.shape}", where=path, remedy="Look at its tissue mask, and encode again"
+            f"holds no vector, its shape is {array.shape}",
+            where=path,
+            remedy="Look at its tissue mask, and encode again",
         )
     with np.errstate(over="ignore"):
         table = np.array(np.atleast_2d(array), np.float32)
@@ -150,7 +153,9 @@ def _hdf5(path: Path) -> Arrays:
     try:
         with h5py.File(path, "r") as handle:
             kept = [name for name, item in handle.items() if _holds_numbers(item)]
-            attributes = {key: handle[name].attrs[key] for name in kept if name in COORDINATES for key in _keys(handle[name])}
+            attributes = {
+                key: handle[name].attrs[key] for name in kept if name in COORDINATES for key in _keys(handle[name])
+            }
             return Arrays({name: handle[name][()] for name in kept}, attributes)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise damaged(path) from error
@@ -165,7 +170,7 @@ def _keys(item: Any) -> list[str]:
 
 def _holds_numbers(item: Any) -> bool:
     shape = getattr(item, "shape", None)
-    return bool(shape) and item.dtype.kind in "fiu" and int(np.prod(shape, dtype=object)) <= MOST_NUMBERS
+    return bool(shape) and item.dtype.kind in "fiu" and math.prod(shape or ()) <= MOST_NUMBERS
 
 
 def _safetensors(path: Path) -> Arrays:

@@ -131,7 +131,7 @@ def _volumes(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gat
     shelf = _shelf(home, identity)
     series = [_named(each) for each in cohort.series(spec.name)]
     masks = _masks(cohort, spec)
-    items = [(named, mask) if named else () for named, mask in zip(series, masks, strict=True)]
+    items = [(named, mask) if named else None for named, mask in zip(series, masks, strict=True)]
 
     def patient(item: tuple[Mapping[str, Path], Mapping[str, Path]]) -> list[Embedding]:
         named, mask = item
@@ -140,7 +140,9 @@ def _volumes(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gat
         return [Embedding(vector[None], str(next(iter(named.values()))))]
 
     found, problems = each_patient(cohort, spec.name, items, patient)
-    read = [[*item[0].values(), *item[1].values()] if item and each else [] for item, each in zip(items, found, strict=True)]
+    read = [
+        [*item[0].values(), *item[1].values()] if item and each else [] for item, each in zip(items, found, strict=True)
+    ]
     facts = {"files": files_identity(cohort, read), "source": "volumes", "pool": spec.pool}
     return Gathered(pooled([each or [] for each in found], spec.pool), problems, {**facts, "encoder": identity})
 
@@ -162,9 +164,13 @@ def _masks(cohort: Cohort, spec: ModalitySpec) -> list[dict[str, Path]]:
     for column in columns.values():
         if column not in cohort.table:
             raise SettingError(
-                f"there is no column {column!r} of masks", where=_part(cohort, spec), remedy="Name a column of the table"
+                f"there is no column {column!r} of masks",
+                where=_part(cohort, spec),
+                remedy="Name a column of the table",
             )
-    cells = [{mask: cohort.table[column].iloc[row] for mask, column in columns.items()} for row in range(len(cohort.table))]
+    cells = [
+        {mask: cohort.table[column].iloc[row] for mask, column in columns.items()} for row in range(len(cohort.table))
+    ]
     return [{mask: cohort.root / str(cell) for mask, cell in row.items() if cell} for row in cells]
 
 

@@ -64,7 +64,9 @@ def checked_options(load: Callable[..., Any], options: Options, own: Sequence[st
             close = difflib.get_close_matches(name, [*known, *own], 1)
             hint = f"Did you mean {close[0]}? " if close else ""
             raise SettingError(
-                f"has no option {name!r}", where=where, remedy=f"{hint}Choose from {', '.join((*known, *own)) or 'none'}"
+                f"has no option {name!r}",
+                where=where,
+                remedy=f"{hint}Choose from {', '.join((*known, *own)) or 'none'}",
             )
     return {name: value for name, value in options.items() if name in known}
 

@@ -23,6 +23,10 @@ NO_FEATURE = re.compile(
 """Names of columns that are numbers and yet no features: places, indices, identifiers, dates."""
 
 
+ERROR_WORDS = ("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
+"""What spreadsheets write where there is no number; such a cell is unknown, like an empty one."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """The numbers of a table.
@@ -61,7 +65,7 @@ def read_features(path: Path, found: Format | None = None, *, key: str | None = 
     for place, name in enumerate(map(str, frame.columns)):
         if name == key:
             continue
-        column = frame.iloc[:, place]
+        column = _without_error_words(frame.iloc[:, place])
         block = _listed(column)
         if block is not None:
             blocks.append(block)
@@ -72,7 +76,9 @@ def read_features(path: Path, found: Format | None = None, *, key: str | None = 
             blocks.append(column.to_numpy(np.float64, na_value=np.nan)[:, None])
             columns.append(name)
     if not blocks or not len(frame):
-        raise InputError("holds no column of numbers", where=path, remedy="Supply one row a vector, one column a number")
+        raise InputError(
+            "holds no column of numbers", where=path, remedy="Supply one row a vector, one column a number"
+        )
     return _table(np.concatenate(blocks, 1), columns, left_out, keys)
 
 
@@ -123,6 +129,17 @@ def _reason(name: str, column: Any) -> str:
     if not types.is_numeric_dtype(column) or types.is_complex_dtype(column):
         return "holds dates or other text"
     return "is a place, an index, an identifier or a date by its name" if NO_FEATURE.fullmatch(name) else ""
+
+
+def _without_error_words(column: Any) -> Any:
+    """A column of text that is numbers but for the error words of spreadsheets as numbers; any other as it is."""
+    if types.is_numeric_dtype(column):
+        return column
+    wrong = column.isin(ERROR_WORDS)
+    if not wrong.any():
+        return column
+    numbers = pd.to_numeric(column.mask(wrong), errors="coerce")
+    return numbers if (numbers.isna() == (wrong | column.isna())).all() else column
 
 
 def _listed(column: Any) -> NDArray[Any] | None:

@@ -41,7 +41,7 @@ class Gathered:
 
 
 def each_patient(
-    cohort: Cohort, name: str, items: Sequence[Item], use: Callable[[Item], Found]
+    cohort: Cohort, name: str, items: Sequence[Item | None], use: Callable[[Item], Found]
 ) -> tuple[list[Found | None], list[Problem]]:
     """What becomes of each patient's item, None where it is missing or cannot be used; and why it cannot.
 
@@ -105,6 +105,4 @@ def read_embedding(path: Path) -> Embedding:
 
 def _read_table(path: Path, found: Format) -> Embedding:
     table = read_features(path, found)
-    return Embedding(
-        table.values, str(path), tiles=len(table.values), columns=table.columns, left_out=table.left_out
-    )
+    return Embedding(table.values, str(path), tiles=len(table.values), columns=table.columns, left_out=table.left_out)

@@ -24,8 +24,11 @@ def mean(files: Sequence[Embedding]) -> NDArray[np.float32]:
 
 def weighted(files: Sequence[Embedding]) -> NDArray[np.float32]:
     """(d,) mean over files weighted by their tiles: every tile counts the same."""
-    total = sum(file.tiles for file in files)
-    return sum((_mean(file.values) * np.float32(file.tiles / total) for file in files), np.float32(0))
+    means = np.stack([_mean(file.values) for file in files]).astype(np.float64)
+    weight = np.array([[file.tiles] for file in files]) * ~np.isnan(means)
+    total = weight.sum(0)
+    found = (np.nan_to_num(means) * weight).sum(0) / np.maximum(total, 1)
+    return np.where(total > 0, found, np.nan).astype(np.float32)
 
 
 def first(files: Sequence[Embedding]) -> NDArray[np.float32]:
@@ -42,11 +45,10 @@ RULES: Mapping[str, Callable[[Sequence[Embedding]], NDArray[np.float32]]] = Mapp
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """(d,) mean of (k, d) over what is known; NaN where nothing is."""
     if len(values) == 1:
-        return values[0]
+        return np.asarray(values[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an empty column is unknown, and stays so
-        found: NDArray[np.float32] = np.nanmean(values, 0, dtype=np.float64).astype(np.float32)
-    return found
+        return np.asarray(np.nanmean(values, 0, dtype=np.float64), np.float32)
 
 
 def pooled(patients: Sequence[Sequence[Embedding]], pool: str) -> Vectors | Bags:
@@ -105,7 +107,9 @@ def common_columns(patients: Sequence[Sequence[Embedding]]) -> tuple[list[list[E
         if strange := sorted(theirs ^ {*names, *left_out}):
             has, lacks = (file.where, files[0].where) if strange[0] in theirs else (files[0].where, file.where)
             raise InputError(
-                f"has a column {strange[0]!r} that {lacks} lacks", where=has, remedy="Give all patients the same columns"
+                f"has a column {strange[0]!r} that {lacks} lacks",
+                where=has,
+                remedy="Give all patients the same columns",
             )
     return [[_of_columns(file, names) for file in each] for each in patients], left_out
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cryostat.cases.evaluation.preparation.bags import Attention, prepared_bags
 from cryostat.cases.evaluation.preparation.texts import prepared_texts
-from cryostat.cases.evaluation.preparation.vectors import Block, prepared_vectors
+from cryostat.cases.evaluation.preparation.vectors import Block, Reduction, prepared_vectors
 from cryostat.cases.evidence import Evidence, Modality, Texts, Vectors
 from cryostat.core.errors import SettingError
 
@@ -47,6 +48,7 @@ class Preparation:
         least_known: Share of the training patients of a modality in which one of its columns must be known.
         terms: Vocabulary of TF-IDF at most.
         least_texts: Training texts that a term must occur in.
+        attention: How the pooling of bags is learnt.
         seed: Of what is trained by chance (attention).
 
     Raises:
@@ -58,6 +60,7 @@ class Preparation:
     least_known: float = 0.5
     terms: int = 4096
     least_texts: int = 2
+    attention: Attention = field(default_factory=Attention)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -104,8 +107,9 @@ class Preparation:
         )
 
     def _block(self, modality: Modality, train: NDArray[np.bool_], allowed: NDArray[np.bool_]) -> Block:
+        if isinstance(modality, Texts):
+            return prepared_texts(modality, train, self.components, terms=self.terms, least=self.least_texts)
+        reduction = Reduction(self.components, self.clip, self.least_known)
         if isinstance(modality, Vectors):
-            return prepared_vectors(
-                modality.values, train, self.components, clip=self.clip, least_known=self.least_known
-            )
-        return prepared_texts(modality, train, self.components, terms=self.terms, least=self.least_texts)
+            return prepared_vectors(modality.values, train, reduction)
+        return prepared_bags(modality, train, allowed, reduction, self.attention, self.seed)
