@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cryostat.encoders.card import EncoderCard
+    from cryostat.encoders.passport import CheckReport, Finding
     from cryostat.encoders.shelf import Entry
-    from cryostat.encoders.tile.selftest import CheckReport, Finding
 
 
 @click.group(invoke_without_command=True)
@@ -86,7 +86,7 @@ def _cells(entry: Entry, dataset: str | None, narrow: bool) -> dict[str, str]:
     card = entry.card
     cells = {"name": entry.name}
     if not narrow:
-        cells["architecture"] = getattr(card, "architecture", card.title)
+        cells["architecture"] = card.architecture
     if not (narrow and dataset):
         cells["reads"] = entry.reads
     if not narrow:
@@ -95,7 +95,7 @@ def _cells(entry: Entry, dataset: str | None, narrow: bool) -> dict[str, str]:
     if entry.kind in ("tile", "slide") and not (narrow and dataset):
         cells["µm/px"] = f"{entry.mpp:g}" if entry.mpp else "any"
     cells |= {"weights": entry.access, "licence": card.licence}
-    if dataset and entry.kind in ("tile", "volume"):
+    if dataset:
         cells["overlap"] = _seen(entry, dataset)
     return cells
 
@@ -106,7 +106,7 @@ def _count(parameters: int | None) -> str:
 
 def _seen(entry: Entry, dataset: str) -> str:
     found = entry.overlap(dataset)
-    return f"[{_LEVELS[found.level]}]{found.level}[/]" if found else "–"
+    return f"[{_LEVELS[found.level]}]{found.level}[/]"
 
 
 def _entry_json(entry: Entry, dataset: str | None) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _entry_json(entry: Entry, dataset: str | None) -> dict[str, Any]:
         "kind": entry.kind,
         **vars(entry.card),
         "access": entry.access,
-        **({"overlap": vars(found) if found else None} if dataset else {}),
+        **({"overlap": vars(found)} if found else {}),
     }
 
 
@@ -145,8 +145,14 @@ def show(name: str, dataset: str | None) -> None:
 
 def _plain_lines(entry: Entry) -> Iterator[tuple[str, str]]:
     """The fields of a card of another kind."""
+    from dataclasses import fields
+
+    from cryostat.encoders.card import Card
+
     yield "kind", f"{entry.kind} encoder"
-    for key, value in vars(entry.card).items():
+    facts, shared = vars(entry.card), [f.name for f in fields(Card)]
+    own = [key for key in facts if key not in shared]
+    for key, value in ((key, facts[key]) for key in (*shared[:3], *own, *shared[3:])):
         if key in ("title", "notes") or value in (None, "", (), 0):
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
@@ -207,31 +213,37 @@ def template() -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--precision", help="fp32, bf16 or fp16 (default: the card's).")
 @click.option("--seed", default=0, show_default=True, help="Of random weights and filters.")
-@click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Images at once, for the speed.")
+@click.option(
+    "--batch",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Inputs at once, for the speed.",
+)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the report here."
 )
 def check(
     name: str, weights: str | None, device: str, precision: str | None, seed: int, batch: int, json_file: Path | None
 ) -> None:
-    """Test an encoder: does each token see its own piece of the image, every time, in every batch?
+    """Test an encoder of tiles, slides, volumes or texts on inputs made up for it, and say what to fix.
+
+    Tiles: does each token see its own piece of the image, every time, in every batch? Slides: do order and places of
+    tiles matter as they should? Volumes: does it matter how voxels are stored? Texts: is all of a long report read?
 
     NAME may be your own Python file, which is run. Ends with status 1 when something essential is wrong.
     """
     from cryostat.core.files import write_json
-    from cryostat.encoders.registry import load_encoder
-    from cryostat.encoders.tile import selftest
+    from cryostat.encoders.inspection import Wish, inspect
 
-    encoder = load_encoder(name, weights=weights, device=device, precision=precision, seed=seed)
-    report = selftest.check(encoder, batch=batch)
-    _print_report(report, f"{encoder.device}, {encoder.precision}, batches of {batch}")
-    for note in encoder.card.notes:
+    found = inspect(name, Wish(weights, device, precision, seed, batch))
+    _print_report(found.report, "{device}, {precision}, batches of {batch}".format(**found.setting))
+    for note in found.notes:
         click.echo(f"note: {note}")
     if json_file:
-        setting = {"device": str(encoder.device), "precision": encoder.precision, "batch": batch}
-        write_json(json_file, {**report.as_json(), **setting})
+        write_json(json_file, found.as_json())
         click.echo(f"The report is in {json_file}")
-    sys.exit(0 if report.passed else 1)
+    sys.exit(0 if found.report.passed else 1)
 
 
 def _print_report(report: CheckReport, setting: str) -> None:
@@ -243,8 +255,9 @@ def _print_report(report: CheckReport, setting: str) -> None:
     table = Table(title=f"{report.encoder} ({setting})", title_justify="left", show_header=False, box=None)
     for finding in report.findings:
         table.add_row(Text.from_markup(_mark(finding)), Text(finding.name), Text(_told(finding)))
-    if report.images_per_second:
-        table.add_row("", "speed", f"{report.images_per_second:.1f} images a second")
+    if report.per_second:
+        table.add_row("", "speed", f"{report.per_second:,.1f} {report.unit} a second")
+    if report.weights_memory:
         on_gpu = f", {_mib(report.peak_memory)} on the GPU at most" if report.peak_memory else ""
         table.add_row("", "memory", f"{_mib(report.weights_memory)} of weights{on_gpu}")
     console = wide_console()

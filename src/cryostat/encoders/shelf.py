@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from cryostat.core.errors import SettingError
+from cryostat.core.files import read_json, read_toml
 from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.overlap import Overlap, overlap
 from cryostat.encoders.reading import normalised
 from cryostat.encoders.registry import card, names
+from cryostat.encoders.slide import catalogue as slides
 from cryostat.encoders.slide.card import SlideCard
 from cryostat.encoders.slide.registry import slide_card, slide_names
 from cryostat.encoders.text.card import TEXT_CARDS, TextCard
+from cryostat.encoders.volume import card as volumes
 from cryostat.encoders.volume.card import VolumeCard
 from cryostat.encoders.volume.registry import volume_card, volume_encoder_names
 
@@ -92,10 +98,48 @@ def all_encoders(kind: str | None = None) -> list[Entry]:
 
 
 def find_encoder(name: str) -> Entry:
-    """One encoder by name: of any kind that comes with Cryostat, else any that `registry.card` knows.
+    """One encoder by name: of any kind that comes with Cryostat, a card file, else any that `registry.card` knows.
 
     Raises:
+        InputError: A card file is missing or not TOML.
         SettingError: There is no such encoder.
     """
     known = {entry.name: entry for entry in all_encoders()}
-    return known.get(normalised(name)) or Entry("tile", card(name))
+    if found := known.get(normalised(name)):
+        return found
+    match kind_of(name):
+        case "slide":
+            return Entry("slide", slide_card(name))
+        case "volume":
+            return Entry("volume", volume_card(name))
+        case _:
+            return Entry("tile", card(name))
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of an encoder: that of a known name, or what a card file or a model's folder tells; else tile.
+
+    Args:
+        name: As for `registry.card`; also a folder of a language model, or `owner/model` of one on the hub.
+
+    Raises:
+        InputError: A card file is missing or not TOML, or a folder's configuration is damaged.
+    """
+    for entry in all_encoders():
+        if entry.name == normalised(name):
+            return entry.kind
+    path = Path(name).expanduser()
+    if name.endswith(".toml"):
+        sections = set(read_toml(path))
+        return next((kind for kind, ways in SECTIONS.items() if sections & set(ways)), "tile")
+    if (path / "config.json").is_file():
+        content = read_json(path / "config.json")
+        return "text" if isinstance(content, dict) and "vocab_size" in content else "tile"
+    return "text" if HUB_NAME.match(name) and not path.exists() else "tile"
+
+
+SECTIONS: Mapping[Kind, Collection[str]] = {"slide": slides.CARDS.ways, "volume": volumes.CARDS.ways}
+"""Kinds to the sections that only their card files have; those of tile encoders have others."""
+
+HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+(?<!\.py)$")
+"""`owner/model`."""

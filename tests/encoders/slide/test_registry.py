@@ -73,7 +73,9 @@ def test_the_right_name_of_another_width_is_refused() -> None:
 
 
 def test_no_weights_no_encoder() -> None:
-    with pytest.raises(EncoderError, match=r"gigapath-slide needs its weights.*--weights PATH.*prov-gigapath/prov-gigapath.*gated"):
+    with pytest.raises(
+        EncoderError, match=r"gigapath-slide needs its weights.*--weights PATH.*prov-gigapath/prov-gigapath.*gated"
+    ):
         load_slide_encoder("gigapath-slide")
 
 

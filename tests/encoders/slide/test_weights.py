@@ -68,7 +68,7 @@ def test_weights_that_are_not_finite_give_no_vector(tmp_path: Path) -> None:
     state = small_network().state_dict()
     state["norm.bias"][3] = torch.nan
     save_file(state, tmp_path / "nan.safetensors")
-    with pytest.raises(EncoderError, match="norm.bias holds NaN or infinity"):
+    with pytest.raises(EncoderError, match=r"norm\.bias holds NaN or infinity"):
         load_slide_encoder(small_card(tmp_path), tmp_path / "nan.safetensors", "cpu")
     encoder = load_slide_encoder(small_card(tmp_path), "random", "cpu")
     encoder.module.get_parameter("norm.bias")[3] = torch.nan

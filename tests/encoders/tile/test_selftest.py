@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cryostat.encoders.card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard
+from cryostat.encoders.passport import CheckReport
 from cryostat.encoders.registry import load_encoder
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.tile.firstlook import faults_of, first_look
-from cryostat.encoders.tile.selftest import CheckReport, check, positions, tissue
+from cryostat.encoders.tile.selftest import check, positions, tissue
 
 
 class Patches(TileEncoder):
@@ -60,7 +61,7 @@ def test_honest_encoders_pass(name: str) -> None:
     report = check(load_encoder(name, device="cpu"), batch=1, seconds=0)
     assert failures(report) == {}
     assert report.passed
-    assert report.images_per_second > 0
+    assert report.per_second > 0
     assert report.peak_memory is None
 
 

@@ -16,9 +16,6 @@ from cryostat.encoders.tile.base import TileEncoder
 TOLERANCE = 0.1
 """Deviation of gain and offset that resizing within the network may bring."""
 
-FAINT = 0.02
-"""Relative difference of the features of two images below which they hardly depend on the image."""
-
 BYTE = 255.0
 
 

@@ -6,11 +6,8 @@ it is another, the pattern of the misses tells what is wrong (transposed, prefix
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,21 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryostat.core.errors import EncoderError
-from cryostat.core.identity import digest
+from cryostat.encoders import passport
+from cryostat.encoders.passport import BATCH_TOLERANCE, DRIFT_TOLERANCE, REPEAT_TOLERANCE, CheckReport, Finding
 from cryostat.encoders.tile.base import TileEncoder
 from cryostat.encoders.tile.filters import smooth
-from cryostat.encoders.tile.firstlook import FAINT, faults_of, first_look
+from cryostat.encoders.tile.firstlook import faults_of, first_look
 
 EXACT_SHARE = 0.5
 """Share of the dots that must be found in their very token, in each layer: strides blur the border between two."""
 
 NEAR_SHARE = 0.9
 """Share of the dots that must be found in their token or one beside it, in each layer."""
-
-REPEAT_TOLERANCE = 0.0
-BATCH_TOLERANCE = 1e-3
-DRIFT_TOLERANCE = 0.05
-"""Relative differences allowed: of a repetition, of another batch, of half precision against fp32."""
 
 BACKGROUND, NUCLEI, DOT = (0.85, 0.65, 0.80), (0.55, 0.40, 0.68), (0.12, 0.05, 0.25)
 """Colours of the test image."""
@@ -41,58 +34,6 @@ FP16_MAX = 65504.0
 """Largest number that the feature store's fp16 can hold."""
 
 Position = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tested.
-
-    Attributes:
-        name: What.
-        passed: True when it is as it should be; None when it was only measured.
-        detail: What was seen.
-        remedy: What to do when it failed.
-        essential: Whether an encoder that fails is unfit for use; else it is a warning.
-    """
-
-    name: str
-    passed: bool | None
-    detail: str
-    remedy: str = ""
-    essential: bool = True
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """The outcome of a self-test.
-
-    Attributes:
-        encoder: Name of the encoder.
-        findings: What was tested.
-        images_per_second: Images of the native size encoded a second.
-        peak_memory: Bytes that encoding took on a GPU at most, or None on a CPU.
-        weights_memory: Bytes of its tensors.
-    """
-
-    encoder: str
-    findings: tuple[Finding, ...]
-    images_per_second: float
-    peak_memory: int | None
-    weights_memory: int = 0
-
-    @property
-    def passed(self) -> bool:
-        """True when nothing essential failed."""
-        return all(finding.passed is not False or not finding.essential for finding in self.findings)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """What failed without being essential."""
-        return tuple(finding for finding in self.findings if finding.passed is False and not finding.essential)
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return {**asdict(self), "passed": self.passed}
 
 
 def check(
@@ -113,7 +54,7 @@ def check(
         maps = subject.encode(base, chosen)
     except EncoderError as error:
         finding = Finding("shapes", False, error.problem, error.remedy)
-        return CheckReport(subject.card.name, (finding,), 0.0, None)
+        return CheckReport(subject.card.name, (finding,))
     findings = [
         Finding("shapes", True, f"{len(chosen)} layers of {tuple(maps[chosen[-1]].shape[1:])}, as the card says"),
         _finite(maps),
@@ -122,8 +63,8 @@ def check(
         _batch(subject, base, maps),
         _drift(subject, base, chosen),
         *_normalisation(subject, base, maps),
-        *_size(subject),
-        _named(subject),
+        *passport.counted(sum(p.numel() for p in subject.module.parameters()), subject.card.parameters),
+        passport.named(subject.identity),
     ]
     speed, memory = _speed(subject, batch, seconds)
     weights = sum(tensor.nbytes for tensor in subject.module.state_dict().values())
@@ -242,12 +183,7 @@ def _difference(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
 
 def _repeat(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> Finding:
     difference = _difference(encoder.encode(base, tuple(maps)), maps)
-    return Finding(
-        "repeats",
-        difference <= (REPEAT_TOLERANCE if encoder.device.type == "cpu" else BATCH_TOLERANCE),
-        f"a second pass differs by {difference:.1e}",
-        "Put the module into eval mode: dropout or drop-path is still active",
-    )
+    return passport.repeats(difference, REPEAT_TOLERANCE if encoder.device.type == "cpu" else BATCH_TOLERANCE)
 
 
 def _batch(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> Finding:
@@ -256,12 +192,8 @@ def _batch(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> Fi
     together = {layer: tokens[1:2] for layer, tokens in encoder.encode(company, tuple(maps)).items()}
     difference = _difference(together, maps)
     tolerance = BATCH_TOLERANCE if encoder.precision == "fp32" else DRIFT_TOLERANCE
-    return Finding(
-        "batch",
-        difference <= tolerance,
-        f"the same image among others differs by {difference:.1e}",
-        "Put the module into eval mode: batch statistics must not be used",
-    )
+    remedy = "Put the module into eval mode: batch statistics must not be used"
+    return passport.same("batch", "the same image among others differs", difference, remedy, tolerance)
 
 
 def _drift(encoder: TileEncoder, base: Tensor, layers: Sequence[str]) -> Finding:
@@ -275,11 +207,7 @@ def _drift(encoder: TileEncoder, base: Tensor, layers: Sequence[str]) -> Finding
             maps[precision] = encoder.encode(base, layers)
     finally:
         encoder.precision = in_use
-    difference = _difference(maps[half], maps["fp32"])
-    passed = difference <= DRIFT_TOLERANCE if in_use != "fp32" else None
-    if difference == 0:
-        return Finding("precision", passed, "computes in fp32 throughout")
-    return Finding("precision", passed, f"{half} differs from fp32 by {difference:.1e}", "Use --precision fp32")
+    return passport.drift(half, _difference(maps[half], maps["fp32"]), in_use != "fp32")
 
 
 def _normalisation(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> list[Finding]:
@@ -296,42 +224,13 @@ def _normalisation(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor
         remedy = (
             "See that its weights are loaded, and that it wants images normalised as the card says, not in 0 to 255"
         )
-        detail = f"features of two images differ by {contrast:.1e}"
-        found.append(Finding("contrast", contrast >= FAINT, detail, remedy, essential=False))
+        found.append(passport.contrast("features of two images", contrast, remedy))
     return found
-
-
-def _size(encoder: TileEncoder) -> list[Finding]:
-    """The parameters that there are, and those that the card states."""
-    count, stated = sum(p.numel() for p in encoder.module.parameters()), encoder.card.parameters
-    if not count and not stated:
-        return []
-    detail = f"{count:,}" + (f", the card states {stated:,}" if stated != count and stated else "")
-    remedy = "Correct parameters in the card, or the arguments that build the model"
-    return [Finding("parameters", None if stated is None else stated == count, detail, remedy)]
-
-
-def _named(encoder: TileEncoder) -> Finding:
-    """Whether features can be kept under its identity."""
-    try:
-        first, again = (digest(encoder.identity()) for _ in range(2))
-    except TypeError as error:
-        return Finding("identity", False, str(error), "Return only text, numbers and lists of them from identity()")
-    remedy = "Leave out of identity() what changes from call to call"
-    return Finding("identity", first == again, first if first == again else "changes from call to call", remedy)
 
 
 def _speed(encoder: TileEncoder, batch: int, at_least: float) -> tuple[float, int | None]:
     images = tissue(encoder.card.input_size).expand(batch, -1, -1, -1)
-    cuda = encoder.device.type == "cuda"
-    encoder.encode(images)
-    if cuda:
-        torch.cuda.reset_peak_memory_stats(encoder.device)
-    start, passes, taken = time.perf_counter(), 0, 0.0
-    while passes == 0 or taken < at_least:
-        encoder.encode(images)["final"].cpu()
-        passes, taken = passes + 1, time.perf_counter() - start
-    return passes * batch / taken, torch.cuda.max_memory_allocated(encoder.device) if cuda else None
+    return passport.speed(lambda: encoder.encode(images)["final"].cpu(), batch, str(encoder.device), at_least)
 
 
 def pixels(image: Tensor) -> NDArray[np.float32]:
