@@ -46,6 +46,7 @@ def test_the_first_look_at_a_file(tmp_path: Path, name: str, data: bytes, proble
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert look_at(tmp_path / "none.npy").problem == "does not exist"
     assert look_at(tmp_path / "none_*.npy").problem == "matches no file"
+    assert look_at(tmp_path / "w\\a.npy").problem == "does not exist; write / in place of \\"
     assert look_at(tmp_path).problem == "is a folder, not a file; name its files, as folder/*.h5"
 
 

@@ -106,6 +106,8 @@ def test_identity_is_that_of_what_is_named(altered: Alter, seven: Path) -> None:
         ("cohort.csv", "w/010.npy", "../w/010.npy", "line 5, column wsi.*lies outside the cohort's root"),
         ("cohort.csv", "w/010.npy", "/etc/passwd", "'/etc/passwd', which lies outside"),
         ("cohort.csv", "w/010.npy", "../*.npy", "outside the cohort's root"),
+        ("cohort.csv", "r/010.txt", '"Brain:\nglioma"', "line 5, column report: holds a text of 13 characters"),
+        ("cohort.csv", "r/010.txt", "glioma " * 200, "holds a text of 1399 characters"),
         ("cohort.csv", "family,grade", "family,family", "two columns 'family'"),
         ("cohort.csv", "013,,,,oligo", "013,,,oligo", "8 cells in line 8, its header 9"),
     ],
@@ -132,8 +134,23 @@ def test_nine_modalities_are_too_many(seven: Path) -> None:
 
 
 def test_the_table_in_place_of_the_manifest(seven: Path) -> None:
-    with pytest.raises(InputError, match="is not a .toml manifest"):
+    with pytest.raises(InputError, match=r"is not a \.toml manifest"):
         load_cohort(seven / "cohort.csv")
+
+
+def test_a_text_in_place_of_a_path_is_not_repeated(altered: Alter) -> None:
+    with pytest.raises(InputError) as caught:
+        load_cohort(altered("cohort.csv", "r/010.txt", '"Brain:\nglioma"'))
+    assert "glioma" not in str(caught.value)
+
+
+def test_a_root_above_the_manifest(seven: Path) -> None:
+    (seven / "manifests").mkdir()
+    text = (seven / "cohort.toml").read_text().replace("[cohort]", '[cohort]\nroot = ".."')
+    (seven / "manifests/own.toml").write_text(text)
+    cohort = load_cohort(seven / "manifests/own.toml")
+    assert cohort.root == seven
+    assert cohort.files("report")[0] == (seven / "r/007.txt",)
 
 
 def test_links_inside_the_root_may_lead_out(seven: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -145,7 +162,7 @@ def test_links_inside_the_root_may_lead_out(seven: Path, tmp_path_factory: pytes
 
 def test_unknown_names_are_refused_with_the_nearest(seven: Path) -> None:
     cohort = load_cohort(seven / "cohort.toml")
-    with pytest.raises(SettingError, match="no modality 'wsl'.*Did you mean 'wsi'"):
+    with pytest.raises(SettingError, match=r"no modality 'wsl'.*Did you mean 'wsi'"):
         cohort.files("wsl")
-    with pytest.raises(SettingError, match="no task 'famly'.*Did you mean 'family'"):
+    with pytest.raises(SettingError, match=r"no task 'famly'.*Did you mean 'family'"):
         cohort.task("famly")

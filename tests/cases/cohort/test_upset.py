@@ -84,7 +84,7 @@ def test_nothing_is_drawn_over_the_edge(report: CohortReport, tmp_path: Path) ->
 
 
 def test_other_endings_and_tasks_are_refused(report: CohortReport, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="ends in none of .png, .svg, .pdf"):
+    with pytest.raises(SettingError, match=r"ends in none of \.png, \.svg, \.pdf"):
         upset.draw_upset(report, tmp_path / "a.jpg")
-    with pytest.raises(SettingError, match="no task 'idh'.*family, grade"):
+    with pytest.raises(SettingError, match=r"no task 'idh'.*family, grade"):
         upset.draw_upset(report, tmp_path / "a.png", by="idh")

@@ -1,4 +1,4 @@
-"""A first look at a file, without decoding it: is it there, whole at its beginning."""
+"""A first look at a file, without decoding it: is it there, and is it what it should be?"""
 
 from __future__ import annotations
 
@@ -56,11 +56,17 @@ def look_at(path: Path) -> Look:
         with path.open("rb") as stream:
             head = stream.read(HEAD)
     except FileNotFoundError:
-        return Look(path, "matches no file" if PATTERN.search(path.name) else "does not exist")
+        return Look(path, _missing(path))
     except OSError as error:
         return Look(path, f"cannot be opened ({error.strerror or error})")
     problem = _problem(path, head)
     return Look(path, problem, size, hashlib.sha256(head).hexdigest())
+
+
+def _missing(path: Path) -> str:
+    if "\\" in path.name:
+        return "does not exist; write / in place of \\"
+    return "matches no file" if PATTERN.search(path.name) else "does not exist"
 
 
 def _problem(path: Path, head: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -173,7 +174,7 @@ def _part(facts: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
 
 
 def _root(path: Path, cohort: Mapping[str, Any]) -> Path:
-    root = _under(path.parent.absolute(), cohort.get("root", "."))
+    root = Path(os.path.normpath(_under(path.parent.absolute(), cohort.get("root", "."))))
     if not root.is_dir():
         raise InputError(
             f"names the root {str(root)!r}, which is no folder",

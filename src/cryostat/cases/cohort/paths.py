@@ -12,6 +12,8 @@ from pathlib import Path
 from cryostat.core.errors import InputError
 
 SEPARATOR = ";"
+LONGEST = 1024
+"""Characters of the longest path; beyond, it is a text that was written into the table."""
 PATTERN = re.compile(r"[*?\[]")
 
 
@@ -21,13 +23,18 @@ def written_paths(cell: str | None) -> list[str]:
 
 
 def require_inside(written: str, root: Path, where: str) -> None:
-    """Raise an InputError where a path leads out of the root; links inside it may point anywhere.
+    """Raise an InputError where a path leads out of the root, or is a text; links inside the root may point anywhere.
 
     A cohort then moves as one folder, and a manifest from elsewhere cannot have any other file read.
     """
+    if len(written) > LONGEST or not written.isprintable():
+        raise InputError(
+            f"holds a text of {len(written)} characters where a path is expected",
+            where=where,
+            remedy="Write each text to a file of its own, and the file's path into the table",
+        )
     base = os.path.normpath(root)
-    target = os.path.normpath(os.path.join(base, written))
-    if os.path.commonpath([base, target]) != base:
+    if not Path(os.path.normpath(Path(base, written))).is_relative_to(base):
         raise InputError(
             f"has the path {written!r}, which lies outside the cohort's root {base}",
             where=where,
@@ -51,7 +58,7 @@ def shown_path(path: Path, root: Path) -> str:
 
 def _matches(written: str, root: Path) -> Iterator[Path]:
     path = Path(os.path.normpath(root / written))
-    if not PATTERN.search(written) or path.exists():
+    if not PATTERN.search(written) or os.path.exists(path):
         yield path
         return
     names = sorted(glob.glob(str(path), recursive=True), key=_natural)
