@@ -175,8 +175,8 @@ def abstention(
         seed: Of the resamples.
 
     Returns:
-        A row a metric of `CURVES` and share: `metric`, `answered`, `value`, `low`, `high`. The balanced accuracy is over
-        the classes that have an answered patient.
+        A row a metric of `CURVES` and share: `metric`, `answered`, `value`, `low`, `high`. The balanced accuracy is
+        over the classes that have an answered patient.
 
     Raises:
         SettingError: A share is not between 0 and 1, or the arm or its probabilities are not there.

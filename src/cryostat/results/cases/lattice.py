@@ -74,7 +74,6 @@ def measure_lattice(
 
 def _patients(panel: Panel, population: str) -> NDArray[np.int64]:
     places = panel.population(population)
-    places = places[panel.tested[:, places].any(0)]
     if not len(places):
         raise SettingError(
             f"no patient has {population!r}", remedy="Choose a smaller set of modalities, or the population 'all'"

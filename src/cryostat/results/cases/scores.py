@@ -187,7 +187,6 @@ def score_cases(
         check_expected(panel.patients, expected)
     arms = []
     for population, places in panel.populations().items():
-        places = places[panel.tested[:, places].any(0)]
         if not len(places):
             continue
         weights = resample(len(places), draws, seed)

@@ -121,7 +121,6 @@ def _patients(panel: Panel, now: str, later: str) -> NDArray[np.int64]:
             remedy="Let `later` hold all of `now`, and more",
         )
     places = panel.population(later)
-    places = places[panel.tested[:, places].any(0)]
     if not len(places):
         raise SettingError(f"no patient has {later!r}", remedy="Choose modalities that some patients have together")
     return places
