@@ -16,7 +16,7 @@ from cryostat.cases.evaluation.lessons import Fits, Lessons, folds_of_splits
 from cryostat.cases.evaluation.offers import plan_arms
 from cryostat.cases.evaluation.predicting import DECISIONS, Predictions
 from cryostat.cases.evaluation.preparation import Preparation
-from cryostat.cases.evaluation.selection import Selection, choose, grid, settled
+from cryostat.cases.evaluation.selection import Selection, choose, settled
 from cryostat.cases.evaluation.splits import Split, remarks
 from cryostat.cases.evidence import Evidence
 from cryostat.cases.labels import Targets
@@ -86,18 +86,17 @@ def evaluate(
     if decision not in DECISIONS:
         raise SettingError(f"there is no decision {decision!r}", remedy=f"Choose one of: {', '.join(DECISIONS)}")
     settings = settled(method, choice or {})
-    points = grid(method, settings) if select else []
     arms = plan_arms(tuple(evidence.modalities), method, subsets, ablations)
     seeds = tuple(dict.fromkeys(seeds)) if method.chance else tuple(seeds[:1])
     folds = folds_of_splits(splits, targets, evidence.present, inner)
     lessons = Lessons(evidence, targets, preparation or Preparation(), folds)
     clock = _Clock()
     with clock.phase("selection"):
-        selection = choose(lessons, method, settings, points, inner=inner, seed=seeds[0], memory=memory)
+        chosen = choose(lessons, method, settings, inner=inner, seed=seeds[0], memory=memory) if select else Selection()
     predictions = Predictions(evidence, targets, splits, arms, decision)
     learnt: list[dict[str, Any]] = []
     prepared: dict[int, Any] = {}
-    for batch in track(list(lessons.batches(_fits(len(splits), seeds, selection), memory)), f"fitting {method.name}"):
+    for batch in track(list(lessons.batches(_fits(len(splits), seeds, chosen), memory)), f"fitting {method.name}"):
         with clock.phase("preparation"):
             lesson, shown = lessons.lesson(batch), lessons.shown(batch)
             prepared |= {int(number): lessons.prepared(int(number)).facts for number in batch.fold}
@@ -108,7 +107,7 @@ def evaluate(
         learnt += _learnt(batch, splits, fitted)
     facts = {
         "remarks": list(remarks(splits, targets)),
-        "splits": [_of_split(split, selection.facts(s), prepared[s]) for s, split in enumerate(splits)],
+        "splits": [_of_split(split, chosen.facts(s), prepared[s]) for s, split in enumerate(splits)],
         "fits": learnt,
         "seconds": clock.seconds,
     }
@@ -120,10 +119,10 @@ def _of_split(split: Split, selected: Mapping[str, Any], prepared: Mapping[str, 
     return {**sizes, **selected, "preparation": prepared}
 
 
-def _fits(splits: int, seeds: Sequence[int], selection: Selection) -> Fits:
+def _fits(splits: int, seeds: Sequence[int], chosen: Selection) -> Fits:
     """A fit for each split and seed, those of one split beside each other."""
     fold = np.repeat(np.arange(splits), len(seeds))
-    settings = {name: values[fold] for name, values in selection.settings().items()}
+    settings = {name: values[fold] for name, values in chosen.settings.items()}
     return Fits(fold, np.tile(np.array(seeds, np.int64), splits), settings)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,8 @@ from cryostat.cases.methods.base import Method
 from cryostat.core.errors import SettingError
 from cryostat.core.progress import track
 
-LARGEST_GRID = 64
-"""Combinations of settings that are tried at most."""
-
-Point = Mapping[str, float]
-"""A value of each setting that is to be chosen."""
+Numbers = dict[str, NDArray[np.float32]]
+"""Settings by name, (S,) values, one for each split."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,29 +26,18 @@ class Selection:
     """What the inner folds chose.
 
     Attributes:
-        grid: Everything that was tried.
-        loss: (S, G) mean log-loss of each split's inner folds for each of the grid.
+        settings: Of each setting that was chosen (S,) values.
+        tried: For each split everything tried, with its mean log-loss.
     """
 
-    grid: Sequence[Point]
-    loss: NDArray[np.float64]
-
-    @property
-    def best(self) -> NDArray[np.intp]:
-        """(S,) place in the grid; of equals the first."""
-        return np.asarray(np.argmin(np.nan_to_num(self.loss, nan=np.inf), axis=1))
-
-    def settings(self) -> dict[str, NDArray[np.float32]]:
-        """(S,) of each setting that was chosen."""
-        names = self.grid[0] if self.grid else ()
-        return {name: np.array([self.grid[g][name] for g in self.best], np.float32) for name in names}
+    settings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    tried: Sequence[Sequence[Mapping[str, float]]] = ()
 
     def facts(self, split: int) -> dict[str, Any]:
-        """What a split chose, and the inner log-loss of everything tried; nothing where there was no choice."""
-        if not self.grid:
+        """What a split chose, and what it tried; nothing where there was no choice."""
+        if not self.settings:
             return {}
-        tried = [{**point, "loss": float(loss)} for point, loss in zip(self.grid, self.loss[split], strict=True)]
-        return {"selected": dict(self.grid[self.best[split]]), "tried": tried}
+        return {"selected": _point(self.settings, split), "tried": [dict(point) for point in self.tried[split]]}
 
 
 def settled(method: Method, choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,31 +55,24 @@ def settled(method: Method, choice: Mapping[str, Any]) -> dict[str, Any]:
     return {name: setting.default for name, setting in method.settings.items()} | dict(choice)
 
 
-def grid(method: Method, choice: Mapping[str, Any]) -> Sequence[Point]:
-    """All combinations of the settings that have choices and are left at their default.
+def open_settings(method: Method, settings: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """The settings that have choices and are left at their default, with their values, the default first.
 
     Args:
         method: The method.
-        choice: Every setting, from `settled`.
-
-    Raises:
-        SettingError: There are more than are tried.
+        settings: Every setting, from `settled`.
     """
-    free = {name: s.choices for name, s in method.settings.items() if s.choices and choice[name] == s.default}
-    points = [dict(zip(free, values, strict=True)) for values in itertools.product(*free.values())] if free else []
-    if len(points) > LARGEST_GRID:
-        raise SettingError(
-            f"the method {method.name} would try {len(points)} combinations of {', '.join(free)}",
-            remedy=f"Set some of these away from their defaults, so that at most {LARGEST_GRID} are left",
-        )
-    return points
+    return {
+        name: tuple(dict.fromkeys((float(setting.default), *map(float, setting.choices))))
+        for name, setting in method.settings.items()
+        if setting.choices and settings[name] == setting.default
+    }
 
 
 def choose(
     lessons: Lessons,
     method: Method,
     settings: Mapping[str, Any],
-    points: Sequence[Point],
     *,
     inner: int,
     seed: int,
@@ -102,38 +80,72 @@ def choose(
 ) -> Selection:
     """Choose settings for each split by the log-loss of its inner folds, each patient shown as it is.
 
+    One setting after another in the order of the method, the others at their best so far: the cost grows with the sum
+    of the choices and not with their product, and fewer candidates leave less to be chosen by luck.
+
     Evidence is prepared anew inside each inner fold: words, components and attention that had seen the held-out part
     would favour settings that trust them.
 
     Args:
-        lessons: Of the splits.
+        lessons: Of the S splits.
         method: What is fitted.
         settings: Every setting, as in `Method.fit`.
-        points: What is tried; empty: nothing is done.
         inner: Inner folds.
         seed: Of all inner fits.
         memory: Bytes that the fits done at once are taken to need at most.
     """
-    total = np.zeros((len(lessons.folds), len(points)))
-    if not points:
-        return Selection(points, total)
-    within, split = lessons.inside(inner)
-    count = np.zeros_like(total)
-    fits, place = _inner_fits(len(split), points, seed)
-    done = 0
-    for batch in track(list(within.batches(fits, memory)), f"choosing for {method.name}"):
-        loss, patients = _held_out_loss(within, batch, method, settings)
-        at = (split[batch.fold], place[done : done + len(batch)])
-        np.add.at(total, at, loss)
-        np.add.at(count, at, patients)
-        done += len(batch)
-    return Selection(points, total / np.maximum(count, 1))
+    splits, free = len(lessons.folds), open_settings(method, settings)
+    best: Numbers = {name: np.full(splits, values[0], np.float32) for name, values in free.items()}
+    least = np.full(splits, np.inf)
+    tried: list[list[Mapping[str, float]]] = [[] for _ in range(splits)]
+    if not free:
+        return Selection(best, tried)
+    trial = _Trial(*lessons.inside(inner), method, settings, seed, memory)
+    for name, values in free.items():
+        # That all stand at their best so far is known from the setting before.
+        candidates = values if np.isinf(least).all() else values[1:]
+        losses = trial.losses(best, name, candidates)
+        for value, loss in zip(candidates, losses.T, strict=True):
+            shown = best | {name: np.full(splits, value, np.float32)}
+            for split in range(splits):
+                tried[split].append({**_point(shown, split), "loss": float(loss[split])})
+        place = losses.argmin(1)
+        better = losses.min(1) < least
+        best[name] = np.where(better, np.array(candidates, np.float32)[place], best[name])
+        least = np.where(better, losses.min(1), least)
+    return Selection(best, tried)
 
 
-def _inner_fits(folds: int, points: Sequence[Point], seed: int) -> tuple[Fits, NDArray[np.intp]]:
-    fold, place = np.divmod(np.arange(folds * len(points)), len(points))
-    settings = {name: np.array([points[g][name] for g in place], np.float32) for name in points[0]}
-    return Fits(fold, np.full(len(fold), seed, np.int64), settings), place
+def _point(settings: Mapping[str, NDArray[np.float32]], split: int) -> dict[str, float]:
+    return {name: float(f"{values[split]:.7g}") for name, values in settings.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """All inner folds of all splits, and what is tried on them."""
+
+    lessons: Lessons
+    split: NDArray[np.intp]
+    method: Method
+    settings: Mapping[str, Any]
+    seed: int
+    memory: int
+
+    def losses(self, best: Numbers, name: str, candidates: Sequence[float]) -> NDArray[np.float64]:
+        """(S, G) mean log-loss of each split with each candidate for one setting, the others at their best."""
+        fold, place = np.divmod(np.arange(len(self.split) * len(candidates)), len(candidates))
+        chosen = {other: values[self.split[fold]] for other, values in best.items()}
+        chosen[name] = np.array(candidates, np.float32)[place]
+        fits = Fits(fold, np.full(len(fold), self.seed, np.int64), chosen)
+        total = np.zeros((int(self.split.max()) + 1, len(candidates)))
+        count, done = np.zeros_like(total), 0
+        for batch in track(list(self.lessons.batches(fits, self.memory)), f"choosing {name}"):
+            loss, patients = _held_out_loss(self.lessons, batch, self.method, self.settings)
+            at = (self.split[batch.fold], place[done : done + len(batch)])
+            np.add.at(total, at, loss)
+            np.add.at(count, at, patients)
+            done += len(batch)
+        return np.nan_to_num(total / np.maximum(count, 1), nan=np.inf)
 
 
 def _held_out_loss(
