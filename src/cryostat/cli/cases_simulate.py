@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--mri", default=-1, help="Patients with MRI (default: CoRe-BT's share, 250 of 310).")
 @click.option("--pathology", default=-1, help="Those of them with slides and report (default: 95 of 310).")
 @click.option("--correlation", default=0.3, show_default=True, help="Of the noise of two modalities, 0 to below 1.")
-@click.option("--nuisance", default=1.0, show_default=True, help="Deviation of the widest axis that says nothing.")
+@click.option("--nuisance", default=0.5, show_default=True, help="Deviation of the widest axis that says nothing.")
 @click.option("--draws", default=100_000, show_default=True, help="Patients drawn for the best possible figures.")
 @click.option("--task", default="tumour_type", show_default=True, help="Task whose best possible figures are shown.")
 def command(

@@ -13,7 +13,7 @@ from cryostat.cases.labels import Targets, load_hierarchy, read_task, targets
 from cryostat.core.errors import InputError
 
 
-def see(values: list[Any], **facts: Any) -> Targets:
+def see(values: Any, **facts: Any) -> Targets:
     return targets(read_task("t", facts, Path(), "cohort.toml"), pd.DataFrame({"t": values}), "cohort.csv")
 
 
@@ -56,6 +56,18 @@ def test_a_label_that_may_be_dropped_is_not_certain() -> None:
 
 def test_a_coarse_label_is_certain_in_a_coarse_task() -> None:
     assert see(["LGG", "IV", 3, "2.0", "3-4", 1.0], preset="lgg_hgg").y.tolist() == [0, 1, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["string", "category", "object"])
+def test_columns_of_any_kind(kind: str) -> None:
+    column = pd.Series(["1", None, "4"]).astype(kind)
+    assert see(column, preset="lgg_hgg").y.tolist() == [0, -1, 1]
+
+
+def test_columns_of_numbers() -> None:
+    assert see(pd.Series([1, None, 4], dtype="Int64"), preset="lgg_hgg").y.tolist() == [0, -1, 1]
+    assert see([1.0, np.nan, 4.0], preset="lgg_hgg").y.tolist() == [0, -1, 1]
+    assert see([True, False], classes=["false", "true"]).y.tolist() == [1, 0]
 
 
 def test_an_unknown_label_is_told_with_the_nearest() -> None:

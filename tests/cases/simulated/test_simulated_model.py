@@ -147,7 +147,7 @@ def test_values_of_what_is_not_offered_change_nothing() -> None:
 def test_frames_are_orthogonal_and_depend_on_the_seed() -> None:
     turn, deviations, offset = MODEL.frames[0]
     np.testing.assert_allclose(turn @ turn.T, np.eye(SENSES[0].width), atol=1e-12)
-    assert (deviations[0], deviations[-1], len(offset)) == (1.0, 0.2, 96)
+    assert (deviations[0], deviations[-1], len(offset)) == (0.5, 0.1, 96)
     assert not np.allclose(Model(Settings(seed=1)).frames[0][0], turn)
 
 

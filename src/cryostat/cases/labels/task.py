@@ -130,7 +130,7 @@ class Targets:
 
 
 def label_column(task: Task, table: pd.DataFrame, where: str | PathLike[str]) -> list[Any]:
-    """The labels of a task as they stand in the table.
+    """The labels of a task as they stand in the table, None where there is none.
 
     Raises:
         InputError: The table lacks the column.
@@ -142,5 +142,6 @@ def label_column(task: Task, table: pd.DataFrame, where: str | PathLike[str]) ->
             where=where,
             remedy=f"Correct column in [tasks.{task.name}]: {known}",
         )
-    values: list[Any] = table[task.column].tolist()
+    column = table[task.column].astype(object)
+    values: list[Any] = column.where(column.notna(), None).tolist()
     return values

@@ -14,10 +14,10 @@ The mean μ_ms (`model.SENSES` has the numbers) is `shows[k]` on the axis of the
 place among those of its class, centred (−1, 0, 1 for three).
 
 **The embedding** of d numbers is x_m = Q_m [z_m ; ν_m] + b_m: an orthogonal matrix and an offset that are drawn once,
-and nuisance ν_m ~ N(0, diag τ²), independent of all else, τ falling evenly from `Settings.nuisance` (1) to a fifth of
-it over the d − 10 remaining axes. Each slide's embedding is x_wsi plus noise that sums to 0 over the patient's slides,
-so that their mean is x_wsi. The table of MRI features has further columns (dates, texts, infinities, gaps) that say
-nothing.
+and nuisance ν_m ~ N(0, diag τ²), independent of all else, τ falling evenly from `Settings.nuisance` (0.5) to a fifth
+of of it over the d − 10 remaining axes. Each slide's embedding is x_wsi plus noise that sums to 0 over the patient's
+slides, so that their mean is x_wsi. The table of MRI features has further columns (dates, texts, infinities, gaps) that
+say nothing.
 
 **The posterior.** Q_m is invertible and ν_m independent, so x_m tells exactly what z_m does. With R the matrix of ones
 on the diagonal and ρ elsewhere, and P the inverse of its part for a subset A of the modalities,
@@ -26,7 +26,10 @@ on the diagonal and ρ elsewhere, and P the inverse of its part for a subset A o
 
 a class of a task has the sum over its states, and states that the task drops are left out and the rest renormalised.
 
-**The best possible**: `bayes.py`. Sites, sex and the column `split` are drawn at random, apart from everything.
+**The best possible** on each subset of the modalities is an expectation over this model: `bayes.py`. It is about new
+patients; `Simulated.posterior` has the exact probabilities of each patient of the cohort, for those who want the best
+possible on the same patients. Sites and sex are drawn apart from everything; the column `split` sets 30 % of those with
+all three modalities apart for testing.
 """
 
 from cryostat.cases.simulated.bayes import BayesRow, Figure, bayes_table, bayes_tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cryostat.core.errors import SettingError
@@ -29,7 +29,7 @@ class Settings:
     mri: int = -1
     pathology: int = -1
     correlation: float = 0.3
-    nuisance: float = 1.0
+    nuisance: float = 0.5
 
     def __post_init__(self) -> None:
         wrong = (
@@ -72,8 +72,3 @@ class Settings:
     def facts(self) -> dict[str, Any]:
         """The settings as plain data."""
         return asdict(self)
-
-    @staticmethod
-    def known() -> tuple[str, ...]:
-        """Names of the settings."""
-        return tuple(field.name for field in fields(Settings))

@@ -107,7 +107,7 @@ def simulate(
     mri: int = -1,
     pathology: int = -1,
     correlation: float = 0.3,
-    nuisance: float = 1.0,
+    nuisance: float = 0.5,
     draws: int = 100_000,
 ) -> Simulated:
     """Write a simulated cohort with the best possible figures beside it; see the package for the model.
