@@ -15,7 +15,7 @@ place among those of its class, centred (−1, 0, 1 for three).
 
 **The embedding** of d numbers is x_m = Q_m [z_m ; ν_m] + b_m: an orthogonal matrix and an offset that are drawn once,
 and nuisance ν_m ~ N(0, diag τ²), independent of all else, τ falling evenly from `Settings.nuisance` (0.5) to a fifth
-of of it over the d − 10 remaining axes. Each slide's embedding is x_wsi plus noise that sums to 0 over the patient's
+of it over the d − 10 remaining axes. Each slide's embedding is x_wsi plus noise that sums to 0 over the patient's
 slides, so that their mean is x_wsi. The table of MRI features has further columns (dates, texts, infinities, gaps) that
 say nothing.
 
