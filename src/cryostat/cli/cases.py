@@ -76,3 +76,6 @@ def _require_drawable(figure: Path) -> None:
 
 
 command.add_command(simulate, "simulate")
+
+
+command.add_command(simulate, "simulate")
