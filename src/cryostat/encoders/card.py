@@ -29,7 +29,8 @@ class Card:
         revision: Pinned commit on the hub, or None.
         hub_file: File of that repository that holds the weights, or None for the usual names.
         access: Who gets the weights: `open` to all, `gated` by a login and consent, or `local` as a file of one's own.
-        parameters: Parameter count, or None when there are none to count.
+        parameters: Parameters of the network that is built here, or None when there are none to count.
+        published: Their number as others state it, with what it holds besides; empty where none was found.
         citation: How to cite it.
         notes: Traps worth knowing, one sentence each.
     """
@@ -46,6 +47,7 @@ class Card:
     hub_file: str | None = None
     access: str = "open"
     parameters: int | None = None
+    published: str = ""
     citation: str = ""
     notes: tuple[str, ...] = ()
 
