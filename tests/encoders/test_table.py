@@ -12,8 +12,6 @@ from cryostat.encoders.table import COLUMNS, encoder_table, read_passports, rene
 DOCS = Path(__file__).parents[2] / "docs"
 
 CALL = "from cryostat.encoders.table import *; renew(Path('docs/encoders.md'), Path('docs/passports.json'))"
-    "python -c \"from cryostat.encoders.table import *; renew(Path('docs/encoders.md'), Path('docs/passports.json'))\""
-)
 
 
 def test_the_table_of_the_documentation_is_true() -> None:
