@@ -108,3 +108,9 @@ def test_reading_embeddings_finds_what_a_look_does_not(four: Path) -> None:
     ended = check(four, "--read")
     assert ended.exit_code == 1
     assert "embeddings were read" in ended.output
+
+
+def test_the_group_has_both_commands() -> None:
+    told = CliRunner().invoke(cryostat, ["cases", "--help"]).output
+    assert "check     Who has what, which classes they have, and what cannot be used." in told
+    assert "simulate" in told

@@ -37,7 +37,7 @@ def check(
     json_file: Path | None,
     read: bool,
 ) -> None:
-    """Who has what, which classes they have, and what is missing, unreadable or there twice.
+    """Who has what, which classes they have, and what cannot be used.
 
     Files are looked at, not decoded, so that it takes a second or two; --read decodes them. Ends with status 1 when a
     file, a row or a task cannot be used.
