@@ -2,8 +2,8 @@
 
 Patients differ in their mix of classes and in how well each class is recognised, so the rows of one patient (its
 nuclei) hang together; with one row a patient the table is that of the cases benchmark. The truth is the metric of
-400,000 patients. A 95 % interval should hold it in 95 of 100 studies; one from resampled rows, as if each nucleus were a
-study of its own, holds it the less the more nuclei a patient has.
+400,000 patients. A 95 % interval should hold it in 95 of 100 studies; one from resampled rows, as if each nucleus were
+a study of its own, holds it the less the more nuclei a patient has.
 
 Run: python benchmarks/coverage.py [--trials N] [--draws N]
 """
