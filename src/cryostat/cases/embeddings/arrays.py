@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,6 +186,22 @@ def _safetensors(path: Path) -> Arrays:
         raise damaged(path) from error
 
 
+TORCH_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
+"""What torch raises on a file that is damaged."""
+
+
 def _torch(path: Path) -> Arrays:
     try:
         import torch
@@ -200,19 +217,22 @@ def _torch(path: Path) -> Arrays:
             where=path,
             remedy="Save the tensor alone, best as .safetensors or .npy",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except TORCH_DAMAGE as error:
         raise damaged(path) from error
     return Arrays(_plain(content if isinstance(content, Mapping) else {"features": content}))
 
 
 def _plain(content: Mapping[Any, Any]) -> dict[str, NDArray[Any]]:
+    """Those of a file's objects that are plain tensors, as arrays; formats that numpy lacks in single precision."""
     import torch
 
-    tensors = {str(name): item for name, item in content.items() if isinstance(item, torch.Tensor)}
-    dense = {name: item for name, item in tensors.items() if item.layout == torch.strided and not item.is_complex()}
-    return {
-        name: (item.float() if item.dtype == torch.bfloat16 else item).detach().numpy() for name, item in dense.items()
-    }
+    known = {torch.float16, torch.float32, torch.float64}
+    found = {}
+    for name, item in content.items():
+        if isinstance(item, torch.Tensor) and item.layout == torch.strided and not (item.is_quantized or item.is_meta):
+            wide = item.float() if item.is_floating_point() and item.dtype not in known else item
+            found[str(name)] = wide.detach().numpy()
+    return found
 
 
 def damaged(path: Path) -> InputError:

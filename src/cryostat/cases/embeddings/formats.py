@@ -17,6 +17,12 @@ HEAD = 4096
 NIFTI_BYTES = {344: (b"n+1\0", b"ni1\0"), 4: (b"n+2\0", b"ni2\0")}
 """Where a NIfTI header says what it is, and in which words."""
 
+OLD_TORCH = b"\x80\x02"
+"""With what torch files begin that are no zip archives."""
+
+OTHER_PICKLES = b"\x03\x04\x05"
+"""Protocols of pickles that torch never wrote."""
+
 TABLE_ENDINGS = (".csv", ".tsv")
 """Endings by which a table is told from other text."""
 
@@ -64,8 +70,12 @@ def file_format(path: Path) -> Format:
             return found
     if head.startswith(b"PK"):
         return _archive(path)
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+    if head.startswith(OLD_TORCH):
         return Format.TORCH
+    if head[:1] == b"\x80" and head[1:2] in OTHER_PICKLES:
+        raise InputError(
+            "is a Python pickle, and reading that could run code", where=path, remedy="Save its arrays as .npy or .npz"
+        )
     if any(head[place : place + 4] in words for place, words in NIFTI_BYTES.items()):
         return Format.NIFTI
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
