@@ -21,15 +21,20 @@ class Chance:
 
     def __init__(self, seeds: Tensor) -> None:
         self._distinct, self._place = torch.unique(seeds.cpu(), return_inverse=True)
-        self._generators = [torch.Generator().manual_seed(int(seed)) for seed in self._distinct]
+        self._draws = 0
 
     def normal(self, *shape: int) -> Tensor:
         """(F, *shape) normal numbers."""
-        return self._gathered([torch.randn(*shape, generator=generator) for generator in self._generators])
+        return self._gathered([torch.randn(*shape, generator=generator) for generator in self._generators()])
 
     def uniform(self, *shape: int) -> Tensor:
-        """(F, *shape) numbers from 0 to 1."""
-        return self._gathered([torch.rand(*shape, generator=generator) for generator in self._generators])
+        """(F, *shape) numbers from 0 to 1; the first rows of more rows are the same numbers."""
+        return self._gathered([torch.rand(*shape, generator=generator) for generator in self._generators()])
+
+    def _generators(self) -> list[torch.Generator]:
+        # New ones for each draw, so that rows of filling in one draw do not shift the numbers of the next.
+        self._draws += 1
+        return [torch.Generator().manual_seed(int(seed) * 1_000_003 + self._draws) for seed in self._distinct]
 
     def _gathered(self, drawn: list[Tensor]) -> Tensor:
         # One draw a seed, so that a thousand fits of three seeds cost three draws; a single one needs no copy.
