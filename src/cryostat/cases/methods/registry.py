@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cryostat.cases.methods.base import Method
+from cryostat.cases.methods.core_bt import CoreBT
 from cryostat.core.errors import SettingError
 
-_CLASSES: tuple[type[Method], ...] = ()
+_CLASSES: tuple[type[Method], ...] = (
+    CoreBT,
+)
 
 METHODS: Mapping[str, Method] = MappingProxyType({kind.name: kind() for kind in _CLASSES})
 """Every method of ours by its name, in the order in which they are listed to readers."""
