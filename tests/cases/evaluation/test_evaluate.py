@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from cryostat.cases.evaluation.evaluate import evaluate
 from cryostat.cases.evaluation.preparation import Preparation
 from cryostat.cases.evaluation.splits import Split, plan_splits
 from cryostat.cases.evidence import Evidence, Vectors
+from cryostat.cases.methods.base import Fitted, Lesson
 from cryostat.core.errors import InputError, SettingError
 from cryostat.results.cases.predictions import validate
 
@@ -173,6 +177,26 @@ def test_many_small_sites_work(small: SimpleNamespace) -> None:
     frame = evaluate(evidence, targets, splits, small.Means()).frame
     assert offered(frame, "mri")["patient_id"].is_unique
     assert len(offered(frame, "mri")) == len(sites)
+
+
+def test_facts_are_told_of_each_fit_and_ready_for_json(small: SimpleNamespace) -> None:
+    class Telling(small.Drawn):
+        def fit(self, lesson: Lesson, choice: Mapping[str, Any]) -> Fitted:
+            fitted = super().fit(lesson, choice)
+            square = lesson.seeds[:, None] * torch.tensor([1.0, 10.0])
+            names, whole = ["x", "y"], {"rows": (1, 2, 3)}
+            told = {"square": square, "least": [np.inf, 0.5], "names": names, "whole": whole}
+            fitted.facts = lambda: told
+            return fitted
+
+    y = [0, 1] * 6
+    evidence, targets = small.evidence(y, missing=0.0), small.targets(y, 2)
+    found = evaluate(evidence, targets, [Split("s", 0, 0, np.arange(8), np.arange(8, 12))], Telling(), seeds=(1, 2))
+    assert found.facts["fits"] == [
+        {"split": "s", "seed": 1, "square": [1, 10], "least": None, "names": ["x", "y"], "whole": {"rows": [1, 2, 3]}},
+        {"split": "s", "seed": 2, "square": [2, 20], "least": 0.5, "names": ["x", "y"], "whole": {"rows": [1, 2, 3]}},
+    ]
+    json.dumps(found.facts, allow_nan=False)
 
 
 def test_bad_questions_and_answers_are_refused(small: SimpleNamespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,9 +115,9 @@ def evaluate(
     return Evaluation(predictions.frame(), facts)
 
 
-def _of_split(split: Split, selected: Mapping[str, Any], prepared: Mapping[str, Any]) -> dict[str, Any]:
+def _of_split(split: Split, selected: Mapping[str, Any], prepared: Mapping[str, Any]) -> Any:
     sizes = {"name": split.name, "train": len(split.train), "test": len(split.test)}
-    return {**sizes, **selected, "preparation": prepared}
+    return _plain({**sizes, **selected, "preparation": prepared})
 
 
 def _fits(splits: int, seeds: Sequence[int], chosen: Selection) -> Fits:
@@ -136,14 +137,23 @@ def _learnt(batch: Fits, splits: Sequence[Split], fitted: Fitted) -> list[dict[s
 
 
 def _of_fit(value: Any, f: int, fits: int) -> Any:
-    """The part of a fact that is of one fit, where the fact has one for each; as plain data."""
+    """The part of a fact that is of one fit, where it has one entry for each."""
     if isinstance(value, Mapping):
         return {str(name): _of_fit(item, f, fits) for name, item in value.items()}
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return (value[f] if value.ndim and len(value) == fits else value).tolist()
+    value = _plain(value)
+    a_list_of_fits = isinstance(value, list) and len(value) == fits and not isinstance(value[0], str)
+    return value[f] if a_list_of_fits else value
+
+
+def _plain(value: Any) -> Any:
+    """Ready for JSON, which has no word for what is not finite."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return _of_fit(value[f], f, fits) if len(value) == fits else [_of_fit(item, f, fits) for item in value]
-    return value
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _Clock:

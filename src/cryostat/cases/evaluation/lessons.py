@@ -176,7 +176,9 @@ class Lessons:
         rows = self._rows(fits, [fold.test for fold in self.folds], self._test_size)
         zeros = zip(*(self.prepared(int(number)).zero for number in fits.fold), strict=True)
         # A seed may be negative, but no part of a key.
-        keys = [(int(seed) % 2**32, *self.folds[number].key) for seed, number in zip(fits.seeds, fits.fold, strict=True)]
+        keys = [
+            (int(seed) % 2**32, *self.folds[number].key) for seed, number in zip(fits.seeds, fits.fold, strict=True)
+        ]
         return Shown(self._offer(fits, rows), tuple(torch.from_numpy(np.stack(zero)) for zero in zeros), keys)
 
     def asked(self, fits: Fits) -> tuple[Tensor, Tensor]:
