@@ -67,6 +67,14 @@ def test_nobody_with_anything_usable_is_an_error_with_the_first_reason(tmp_path:
         gather(make_cohort(["", ""]), home)
 
 
+def test_a_file_that_changes_is_read_again(tmp_path: Path, make_cohort, home: Home) -> None:
+    save(tmp_path, a=[1, 2])
+    cohort = make_cohort(["a.npy", ""])
+    first = gather(cohort, home).identity
+    save(tmp_path, a=[1, 2, 3])
+    assert gather(cohort, home).identity != first
+
+
 def test_the_identity_follows_content_and_patients_not_place(tmp_path: Path, make_cohort, home: Home) -> None:
     save(tmp_path, a=[1, 2], b=[1, 2], c=[1, 3])
     ours, same, other = (gather(make_cohort([name, "a.npy"]), home).identity for name in ("a.npy", "b.npy", "c.npy"))
@@ -94,7 +102,7 @@ def test_rows_of_a_feature_table(tmp_path: Path, make_cohort, home: Home) -> Non
         "knows no number of the patient",
         "has no row for the patient's key",
     ]
-    assert evidence.identity["m"]["keys_with_several_rows"] == ["007"]
+    assert evidence.identity["m"]["keys_with_several_rows"] == 1
 
 
 SECRET = "Mr Smith of Elm Street has a glioma"

@@ -21,8 +21,16 @@ from cryostat.core.progress import track
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
-content_hash = cache(sha256_file)
-"""Hash of a file's bytes; a file is taken not to change while a command runs."""
+
+def content_hash(path: Path) -> str:
+    """Hash of a file's bytes; read once as long as neither its size nor its date changes."""
+    stat = path.stat()
+    return _content_hash(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _content_hash(path: Path, size: int, date: int) -> str:
+    return sha256_file(path)
 
 
 @dataclass(frozen=True, eq=False)

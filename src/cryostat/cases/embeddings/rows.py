@@ -44,7 +44,7 @@ def from_table(cohort: Cohort, spec: ModalitySpec, path: Path) -> Gathered:
         "left_out": dict(table.left_out),
         "infinite_cells": table.infinite,
         "empty_cells": int(np.isnan(table.values).sum()) - table.infinite,
-        "keys_with_several_rows": [key for key, rows in places.items() if len(rows) > 1],
+        "keys_with_several_rows": sum(len(rows) > 1 for rows in places.values()),
     }
     return Gathered(pooled([each or [] for each in rows], spec.pool), problems, identity)
 
