@@ -62,6 +62,15 @@ def test_who_is_shown_nothing_gets_the_training_prior(small: SimpleNamespace) ->
     assert set(blind["y_pred"]) == {"a"}
 
 
+def test_who_is_shown_nothing_is_at_chance_even_where_sites_have_other_classes(small: SimpleNamespace) -> None:
+    # Without its own site each class is the rarer one in training.
+    y = [0] * 10 + [1] * 10
+    evidence, targets = small.evidence(y), small.targets(y, 2)
+    splits = plan_splits("site", targets, evidence.present, sites=["A"] * 8 + ["B"] * 2 + ["A"] * 2 + ["B"] * 8)
+    frames = [evaluate(evidence, targets, splits, small.Means(), decision=d).frame for d in ("balanced", "argmax")]
+    assert [balanced_accuracy(offered(frame, "nothing")) for frame in frames] == pytest.approx([0.5, 0.2])
+
+
 def test_shuffled_labels_come_out_at_chance(small: SimpleNamespace) -> None:
     y = np.array([0] * 120 + [1] * 60)
     evidence = small.evidence(y, width=200, missing=0.2)

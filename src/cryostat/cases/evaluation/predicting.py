@@ -117,14 +117,15 @@ def answered(fitted: Fitted, offer: Offer, lesson: Lesson) -> Tensor:
 def decided(found: Tensor, offer: Offer, lesson: Lesson, decision: str) -> Tensor:
     """(F, n) class for (F, n, C) log-probabilities.
 
-    Balanced, a class that no training patient has is never chosen, since its frequency says nothing; and where nothing
-    is shown, so that no class is favoured by any evidence, it is the most frequent one.
+    Balanced, a class that no training patient has is never chosen, since its frequency says nothing. Where nothing is
+    shown no class is favoured, and the first is named whatever the fold: the most frequent of the training patients is
+    the one that the patients left out have least of, and would come out worse than chance.
     """
     if decision == "argmax":
         return found.argmax(-1)
     gain = found - lesson.prior().log()[:, None]
     gain = torch.where(classes_learnt(lesson)[:, None], gain, -torch.inf)
-    return torch.where(_something(offer)[..., None], gain, found).argmax(-1)
+    return torch.where(_something(offer), gain.argmax(-1), 0)
 
 
 def classes_learnt(lesson: Lesson) -> Tensor:
