@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 import timm
 import torch
-from torch import nn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from cryostat.core.errors import CryostatError, EncoderError
 from cryostat.encoders.registry import load_encoder
@@ -126,3 +130,64 @@ def test_offline_hub_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path
         load_encoder("timm:test_vit", weights="hub")
     with pytest.raises(EncoderError, match="no repository on the hub"):
         load_encoder("random-vit", weights="hub")
+
+
+def test_prefixes_of_any_framework_are_taken_off() -> None:
+    for prefix in ("module.backbone.", "student.vision_encoder.", "a.b.c."):
+        named = {prefix + k: v for k, v in network().state_dict().items()}
+        assert fit_weights(network(), named, "file.bin") == prefix
+
+
+def test_a_misfit_is_told_without_the_prefix() -> None:
+    state = {f"module.{k}": v for k, v in network().state_dict().items() if k != "1.bias"}
+    with pytest.raises(EncoderError, match=r"encoder: 1 missing \(1.bias\)\. Supply"):
+        fit_weights(network(), state, "file.bin")
+
+
+def test_a_file_of_several_networks_names_the_part_that_fits() -> None:
+    parts = {f"teacher.{k}": v for k, v in network().state_dict().items()} | {"head.weight": torch.zeros(1)}
+    with pytest.raises(EncoderError, match=r"tensors under 'teacher\.' fit: save these alone"):
+        fit_weights(network(), parts, "file.bin")
+
+
+def test_other_kinds_of_files_are_recognised() -> None:
+    with pytest.raises(EncoderError, match="looks like the file of a text encoder; supply"):
+        fit_weights(network(), {"bert.embeddings.word_embeddings.weight": torch.zeros(2)}, "file.bin")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda t: t.to(torch.int8), "1.weight holds int8 numbers"),
+        (lambda t: t.to(torch.complex64), "1.weight holds complex64 numbers"),
+        (lambda t: t.to_sparse(), "1.weight holds float32 numbers"),
+        (lambda t: t * float("nan"), "1.weight holds NaN"),
+    ],
+)
+def test_tensors_that_are_no_plain_finite_floats(change: Callable[[Tensor], Tensor], problem: str) -> None:
+    state = dict(network().state_dict())
+    state["1.weight"] = change(state["1.weight"])
+    with pytest.raises(EncoderError, match=problem):
+        fit_weights(network(), state, "file.bin")
+
+
+def test_a_dictionary_that_holds_itself(tmp_path: Path) -> None:
+    content: dict[str, object] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "ring.pth")
+    with pytest.raises(EncoderError, match="holds no tensors"):
+        read_weights(tmp_path / "ring.pth")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 2**20), byte=st.integers(0, 255), legacy=st.booleans(), cut=st.integers(0, 40))
+def test_damaged_files_end_in_our_error_or_in_tensors(
+    tmp_path: Path, place: int, byte: int, legacy: bool, cut: int
+) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(network().state_dict(), path, _use_new_zipfile_serialization=not legacy)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] = byte
+    path.write_bytes(bytes(content[: len(content) - cut]))
+    with suppress(CryostatError):
+        assert read_weights(path)

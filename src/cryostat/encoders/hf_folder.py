@@ -15,7 +15,10 @@ from transformers.utils import logging
 
 from cryostat.core.errors import EncoderError, InputError
 from cryostat.core.files import read_json, require_file, require_folder
-from cryostat.encoders.weights import HUB_FILES, read_weights
+from cryostat.encoders.weights import HUB_FILES, read_weights, require_numbers
+
+_WHOLE = (torch.int64, torch.int32, torch.bool)
+"""Types of tables of positions and the like; smaller whole numbers are quantised weights."""
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -109,9 +112,10 @@ def load_model(config: Any, tensors: Mapping[str, Tensor], where: Path) -> tuple
         The model without a pooler, in eval mode, frozen; and the names of tensors of other heads, passed over.
 
     Raises:
-        EncoderError: Tensors are missing, left over or of another shape; the message names them.
+        EncoderError: Tensors are missing, left over, of another shape, or no finite floats; the message names them.
     """
     kind = _class(config, where)
+    require_numbers(tensors, where, [n for n, t in tensors.items() if t.dtype in _WHOLE])
     try:
         with _quiet():
             model, told = kind.from_pretrained(

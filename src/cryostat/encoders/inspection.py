@@ -96,7 +96,7 @@ def _volume(name: str, wish: Wish) -> Inspection:
     from cryostat.encoders.volume import passport
     from cryostat.encoders.volume.registry import load_volume_encoder
 
-    precision = wish.precision or "fp32"
+    precision = "fp32" if wish.precision in (None, "auto") else str(wish.precision)
     encoder = load_volume_encoder(name, wish.weights, wish.device, precision=precision, seed=wish.seed)
     report = passport.check(encoder, batch=wish.batch, seconds=wish.seconds)
     device = getattr(encoder, "device", "cpu")

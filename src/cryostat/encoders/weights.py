@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import pickle
 import struct
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from cryostat.core.errors import EncoderError
+from cryostat.core.errors import EncoderError, MissingExtraError
 from cryostat.core.files import require_file
 from cryostat.encoders.card import Card
 from cryostat.encoders.loading import AS_RELEASED
@@ -178,7 +179,7 @@ def fit_weights(
     for prefix in _prefixes(tensors):
         found = _without(classifier, _bare(tensors, prefix), wanted)
         if _shapes(found) == wanted:
-            _require_numbers(module.state_dict(), found, where)
+            require_numbers(found, where, [n for n, t in module.state_dict().items() if not t.is_floating_point()])
             module.load_state_dict(found, strict=True)
             return prefix
         best = found if best is None or _alike(found, wanted) > _alike(best, wanted) else best
@@ -210,17 +211,25 @@ def _without(classifier: str, tensors: Mapping[str, Tensor], wanted: Collection[
     return {n: v for n, v in tensors.items() if n in wanted or not (dropped and n.startswith(dropped))}
 
 
-def _require_numbers(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], where: Path | str) -> None:
-    """Refuse tensors that would be cast to what they never were (quantised ones), and those that are not finite."""
-    for name, tensor in theirs.items():
-        floating = ours[name].is_floating_point()
-        if floating != tensor.is_floating_point() or tensor.is_complex() or tensor.layout != torch.strided:
+def require_numbers(tensors: Mapping[str, Tensor], where: Path | str, whole: Collection[str] = ()) -> None:
+    """Refuse tensors that would be cast to what they never were, and those that are not finite.
+
+    Args:
+        tensors: Name to tensor.
+        where: Their origin, for messages.
+        whole: Names of those that hold whole numbers; all others must be floats.
+
+    Raises:
+        EncoderError: One is quantised, complex, sparse, or holds NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() == (name in whole) or tensor.is_complex() or tensor.layout != torch.strided:
             raise EncoderError(
-                f"the tensor {name} holds {tensor.dtype} where {ours[name].dtype} belongs",
+                f"the tensor {name} holds {str(tensor.dtype).removeprefix('torch.')} numbers",
                 where=where,
-                remedy="Supply the weights as plain floats, not quantised or sparse",
+                remedy="Supply the weights as plain floats, neither quantised nor sparse",
             )
-        if floating and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise EncoderError(
                 f"the tensor {name} holds NaN or infinity", where=where, remedy="Download it again, or train it again"
             )
@@ -236,10 +245,13 @@ def _misfit(
         _some("of another shape", misshaped),
     ]
     problem = "the weights do not fit the encoder: " + "; ".join(c for c in complaints if c)
-    suspects = [kind for mark, kind in MARKS.items() if any(mark in n for n in found) > any(mark in n for n in wanted)]
-    if suspects:
-        remedy = f"This looks like {suspects[0]}'s file; {remedy[0].lower()}{remedy[1:]}"
+    if suspects := [kind for mark, kind in MARKS.items() if _bears(found, mark) and not _bears(wanted, mark)]:
+        remedy = f"This looks like the file of {suspects[0]}; {remedy[0].lower()}{remedy[1:]}"
     return EncoderError(problem, where=where, remedy=remedy)
+
+
+def _bears(names: Iterable[str], mark: str) -> bool:
+    return any(mark in name for name in names)
 
 
 def _cure(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> str:
@@ -286,7 +298,10 @@ def download_weights(card: Card, revision: str | None = None) -> Path:
 
     Raises:
         EncoderError: There is no repository, no network, or no permission; the remedy says what to do by hand.
+        MissingExtraError: huggingface-hub is not installed.
     """
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise MissingExtraError("huggingface-hub", extra="encoders", purpose="Downloading weights")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
@@ -302,7 +317,7 @@ def download_weights(card: Card, revision: str | None = None) -> Path:
             raise _unreachable(card, revision, error) from error
         except EntryNotFoundError:
             continue
-        except (HfHubHTTPError, OSError) as error:
+        except (HfHubHTTPError, OSError, ValueError) as error:
             raise _unreachable(card, revision, error) from error
     raise EncoderError(
         f"{card.hub_id} holds none of {', '.join(hub_files(card))}",

@@ -43,7 +43,7 @@ def test_misfits_are_named_with_the_cure(tmp_path: Path) -> None:
 def test_a_tile_encoders_file_is_recognised(tmp_path: Path) -> None:
     torch.save({"blocks.0.attn.qkv.weight": torch.zeros(3, 1), "norm.bias": torch.zeros(2)}, tmp_path / "tile.bin")
     path = small_card(tmp_path, extra='hub_id = "a/b"\nhub_file = "slide_encoder.pth"')
-    with pytest.raises(EncoderError, match=r"looks like a tile encoder's file; supply slide_encoder.pth of a/b"):
+    with pytest.raises(EncoderError, match=r"looks like the file of a tile encoder; supply slide_encoder.pth of a/b"):
         load_slide_encoder(path, tmp_path / "tile.bin", "cpu")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,53 @@ def test_no_word_of_a_text_is_told(bert: Path, caplog: pytest.LogCaptureFixture,
     out, err = capfd.readouterr()
     assert SECRET.lower() not in f"{told}{out}{err}".lower()
     assert found.value.where == "text 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("sentence_bert_config.json", "[1]", "is no table of settings"),
+        ("sentence_bert_config.json", '{"do_lower_case": true}', "asks for lower case"),
+        ("pool/config.json", "[1]", "is no table of settings"),
+        ("pool/config.json", '{"pooling_mode_max_tokens": true}', "pools by pooling_mode_max_tokens"),
+        ("modules.json", '{"type": 1}', "is no list of modules"),
+        ("modules.json", '[{"type": "x.Dense", "path": ""}]', "part 'Dense' that is not known"),
+    ],
+)
+def test_damaged_parts_end_in_our_errors(copied: Path, name: str, content: str, problem: str) -> None:
+    (copied / "pool").mkdir()
+    (copied / "pool/config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    modules = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": "pool"}]
+    (copied / "modules.json").write_text(json.dumps(modules))
+    (copied / name).write_text(content)
+    with pytest.raises(CryostatError, match=problem):
+        loaded(copied)
+
+
+def test_random_weights_follow_from_the_seed_and_show(bert: Path) -> None:
+    first, again, other = (load_text_encoder(str(bert), "random", "cpu", seed=seed) for seed in (0, 0, 1))
+    assert first.name == f"{bert.name}@random0"
+    assert first.identity() == again.identity()
+    assert first.identity()["weights"] != other.identity()["weights"]
+    assert first.identity()["weights"] != loaded(bert).identity()["weights"]
+
+
+def test_a_card_of_ours_can_be_built_without_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small |= {"intermediate_size": 16, "max_position_embeddings": 64}
+    card = replace(TEXT_CARDS["biomedbert"], parameters=5_936, width=16, max_tokens=64)
+    monkeypatch.setattr("cryostat.encoders.text.TEXT_CARDS", {"biomedbert": card})
+    monkeypatch.setattr(
+        "cryostat.encoders.text.untrained.SETTINGS", {"biomedbert": {"model_type": "bert", "config": small}}
+    )
+    encoder = load_text_encoder("biomedbert", "random", "cpu", seed=3)
+    assert encoder.name == "biomedbert@random3"
+    assert encoder.encode(["glioma", "necrosis " * 40]).shape == (2, 16)
+
+
+def test_weights_that_are_not_finite_are_refused(copied: Path) -> None:
+    state = load_file(copied / "model.safetensors")
+    state["bert.encoder.layer.0.output.dense.bias"][0] = float("nan")
+    save_file(state, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match="holds NaN or infinity"):
+        loaded(copied)

@@ -71,5 +71,7 @@ def build(recipe: VolumeRecipe, order: VolumeOrder) -> VolumeStatistics:
         raise SettingError(f"{name} has no weights to load", remedy="Leave out --weights")
     if order.precision != "fp32":
         raise SettingError(f"{name} computes in full precision only", remedy="Leave out --precision")
+    if (order.mode, order.keep) != (VolumeOrder.mode, VolumeOrder.keep):
+        raise SettingError(f"{name} makes no tokens", remedy="Leave out mode and keep")
     check_pooling(order.pooling, ("series-mean",))
     return VolumeStatistics(recipe.card)
