@@ -39,7 +39,7 @@ class Attention:
     folds: int = 4
     hidden: int = 8
     items: int = 32
-    steps: int = 40
+    steps: int = 25
     rate: float = 0.03
     decay: float = 0.1
 
@@ -103,11 +103,14 @@ class GatedAttention(nn.Module):
 
     def pool(self, items: Tensor, there: Tensor) -> Tensor:
         """(F, n, d) weighted means of (n, k, d) vectors of which (n, k) are there."""
-        n, k, width = items.shape
-        flat = items.reshape(1, n * k, width).expand(len(self.score.weight), -1, -1)
-        score = self.score(torch.tanh(self.value(flat)) * torch.sigmoid(self.gate(flat))).view(-1, n, k)
-        weight = torch.where(there, score, -torch.inf).softmax(-1)
-        return torch.einsum("fnk,nkd->fnd", weight, items)
+        # All fits in one product of matrices: they differ in weights, not in vectors.
+        fits, width, hidden = self.value.weight.shape
+        weight = torch.stack([self.value.weight, self.gate.weight]).permute(2, 0, 1, 3).reshape(width, -1)
+        bias = torch.stack([self.value.bias, self.gate.bias]).view(1, -1)
+        value, gate = torch.addmm(bias, items.flatten(0, 1), weight).view(-1, 2, fits, hidden).unbind(1)
+        score = ((value.tanh() * gate.sigmoid()) * self.score.weight[..., 0]).sum(-1) + self.score.bias[:, 0, 0]
+        share = torch.where(there, score.T.reshape(fits, *there.shape), -torch.inf).softmax(-1)
+        return torch.bmm(share.transpose(0, 1), items).transpose(0, 1)
 
     def forward(self, items: Tensor, there: Tensor) -> Tensor:
         """(F, n, C) log-probabilities."""
