@@ -179,6 +179,7 @@ def test_a_dictionary_that_holds_itself(tmp_path: Path) -> None:
         read_weights(tmp_path / "ring.pth")
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 2**20), byte=st.integers(0, 255), legacy=st.booleans(), cut=st.integers(0, 40))
 def test_damaged_files_end_in_our_error_or_in_tensors(

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from cryostat.core.errors import CryostatError, EncoderError, InputError, SettingError
 from cryostat.encoders.text import TEXT_CARDS, load_text_encoder
+from cryostat.encoders.text.card import SETTINGS
 from cryostat.encoders.text.published import load_folder
 from cryostat.encoders.text.transformer import Reading, TransformerText
 
@@ -188,8 +189,10 @@ def test_hub_models_come_from_the_cache_alone(tmp_path: Path, monkeypatch: pytes
 
 def test_the_card_of_biomedbert_describes_bert_base() -> None:
     card = TEXT_CARDS["biomedbert"]
+    config = BertConfig(**SETTINGS["biomedbert"]["config"])
+    assert SETTINGS["biomedbert"]["model_type"] == config.model_type
     with torch.device("meta"):
-        model = BertModel(BertConfig(), add_pooling_layer=False)
+        model = BertModel(config, add_pooling_layer=False)
     assert sum(p.numel() for p in model.parameters()) == card.parameters
     assert (model.config.hidden_size, model.config.max_position_embeddings) == (card.width, card.max_tokens)
 
@@ -244,7 +247,7 @@ def test_random_weights_follow_from_the_seed_and_show(bert: Path) -> None:
 def test_a_card_of_ours_can_be_built_without_files(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     small |= {"intermediate_size": 16, "max_position_embeddings": 64}
-    card = replace(TEXT_CARDS["biomedbert"], parameters=5_936, width=16, max_tokens=64)
+    card = replace(TEXT_CARDS["biomedbert"], parameters=5_984, width=16, max_tokens=64)
     monkeypatch.setattr("cryostat.encoders.text.TEXT_CARDS", {"biomedbert": card})
     monkeypatch.setattr(
         "cryostat.encoders.text.untrained.SETTINGS", {"biomedbert": {"model_type": "bert", "config": small}}

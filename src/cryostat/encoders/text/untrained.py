@@ -35,7 +35,8 @@ def untrained(card: TextCard, seed: int) -> TransformerText:
             f"the card of {card.name} says parameters = {card.parameters}, the network has {count}",
             remedy="Correct [card] or [transformer.config]",
         )
-    reading = Reading(pooling=card.pooling, max_tokens=card.max_tokens)
+    overlap = min(Reading.overlap, card.max_tokens // 8)
+    reading = Reading(pooling=card.pooling, max_tokens=card.max_tokens, overlap=overlap)
     return TransformerText(f"{card.name}@random{seed}", model, letters(config.vocab_size), reading)
 
 
