@@ -159,8 +159,9 @@ def test_other_kinds_of_files_are_recognised() -> None:
     ("change", "problem"),
     [
         (lambda t: t.to(torch.int8), "1.weight holds int8 numbers"),
+        (lambda t: t.to(torch.float8_e4m3fn), "1.weight holds float8_e4m3fn numbers"),
         (lambda t: t.to(torch.complex64), "1.weight holds complex64 numbers"),
-        (lambda t: t.to_sparse(), "1.weight holds float32 numbers"),
+        (lambda t: t.to_sparse(), "1.weight holds sparse float32 numbers"),
         (lambda t: t * float("nan"), "1.weight holds NaN"),
     ],
 )

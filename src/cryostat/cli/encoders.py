@@ -172,7 +172,8 @@ def _lines(facts: EncoderCard) -> Iterator[tuple[str, str]]:
     yield "normalisation", f"mean {_triple(facts.mean)}, std {_triple(facts.std)}"
     yield "trained at", f"{facts.mpp:g} µm/px" if facts.mpp else "mixed or unknown µm/px"
     yield "precision", facts.precision
-    yield "parameters", f"{facts.parameters:,}" if facts.parameters else "none"
+    published = f" (published: {facts.published})" if facts.published else ""
+    yield "parameters", f"{facts.parameters:,}{published}" if facts.parameters else "none"
     yield from _provenance(facts)
 
 

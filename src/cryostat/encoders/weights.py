@@ -24,6 +24,9 @@ AnyCard = TypeVar("AnyCard", bound=Card)
 CONTAINERS = ("state_dict", "model", "module", "teacher", "student", "model_state_dict")
 """Keys under which checkpoints keep their tensors."""
 
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""Types that weights come in; smaller ones are quantised."""
+
 DEEPEST = 4
 """Containers within containers that are opened."""
 
@@ -223,13 +226,14 @@ def require_numbers(tensors: Mapping[str, Tensor], where: Path | str, whole: Col
         EncoderError: One is quantised, complex, sparse, or holds NaN or infinity.
     """
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() == (name in whole) or tensor.is_complex() or tensor.layout != torch.strided:
+        sparse = "" if tensor.layout == torch.strided else "sparse "
+        if sparse or tensor.is_complex() or (tensor.dtype in FLOATS) == (name in whole):
             raise EncoderError(
-                f"the tensor {name} holds {str(tensor.dtype).removeprefix('torch.')} numbers",
+                f"the tensor {name} holds {sparse}{str(tensor.dtype).removeprefix('torch.')} numbers",
                 where=where,
                 remedy="Supply the weights as plain floats, neither quantised nor sparse",
             )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.dtype in FLOATS and not bool(torch.isfinite(tensor).all()):
             raise EncoderError(
                 f"the tensor {name} holds NaN or infinity", where=where, remedy="Download it again, or train it again"
             )
