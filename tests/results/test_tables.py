@@ -91,7 +91,7 @@ def test_overlapping_folds_are_broken_not_pooled(home, put_run):
     frame, broken = summarise(find_runs(home).records)
     assert frame.empty
     assert len(broken) == 2
-    assert "1 nuclei are in the test parts of two of its folds" in broken[0].reason
+    assert "1 fields are in the test parts of two of its folds" in broken[0].reason
 
 
 def test_a_damaged_fold_is_named_and_the_rest_is_incomplete(home, put_run):

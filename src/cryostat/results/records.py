@@ -159,6 +159,14 @@ class RunRecord:
         read = read_case_predictions if self.benchmark == CASES else read_predictions
         return read(self._home() / PREDICTIONS)
 
+    def folder_of(self, benchmark: str) -> Path:
+        """The folder of a run of that benchmark.
+
+        Raises:
+            SettingError: The run is of another benchmark, or its record was not read from a folder.
+        """
+        return self._of_benchmark(benchmark)
+
     def _of_benchmark(self, benchmark: str) -> Path:
         if self.benchmark != benchmark:
             raise SettingError(

@@ -193,7 +193,9 @@ def confusion(frame: pd.DataFrame, classes: Sequence[int]) -> NDArray[np.int64]:
     return _confusion(frame["y_true"].to_numpy(), frame["y_pred"].to_numpy(), np.asarray(classes))
 
 
-def _confusion(true: NDArray[Any], predicted: NDArray[Any], ids: NDArray[Any]) -> NDArray[np.int64]:
+def _confusion(
+    true: NDArray[Any], predicted: NDArray[Any], ids: NDArray[Any], count: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     k = len(ids)
     at = []
     for values in (true, predicted):
@@ -206,7 +208,7 @@ def _confusion(true: NDArray[Any], predicted: NDArray[Any], ids: NDArray[Any]) -
                 remedy="Name every class of the dataset",
             )
         at.append(index)
-    return np.bincount(at[0] * k + at[1], minlength=k * k).reshape(k, k)
+    return np.bincount(at[0] * k + at[1], count, minlength=k * k).astype(np.int64).reshape(k, k)
 
 
 def score(
@@ -232,17 +234,30 @@ def score(
         InputError: The table holds a class that the dataset does not (`floating` counts it all the same).
         SettingError: There is no such rule, or `counted` names an unknown class.
     """
-    rule, names = _rule(class_set), class_names(classes)
     true, predicted = frame["y_true"].to_numpy(), frame["y_pred"].to_numpy()
+    return score_counts(true, predicted, np.ones(len(true), np.int64), classes, class_set=class_set, counted=counted)
+
+
+def score_counts(
+    true: NDArray[Any],
+    predicted: NDArray[Any],
+    count: NDArray[np.int64],
+    classes: Classes,
+    *,
+    class_set: str = "fixed",
+    counted: Iterable[int] | None = None,
+) -> Scores:
+    """As `score`, of cells counted before: (n,) true classes, predicted classes, and how many cells have both."""
+    rule, names = _rule(class_set), class_names(classes)
     scored = np.ones(len(true), bool) if rule.unlabelled else true != 0
     if rule.predicted_count:
         names = class_names({c: f"class {c}" for c in np.union1d(true, predicted).tolist()} | names)
     ids = np.array([0, *names])
-    matrix = _confusion(true[scored], predicted[scored], ids)
+    matrix = _confusion(true[scored], predicted[scored], ids, count[scored])
     chosen = None if counted is None else set(counted)
     if chosen is not None and (strangers := chosen - set(names)):
         raise SettingError(f"there is no class {min(strangers)}", remedy=f"Choose of {list(names)}")
-    return _from_confusion(matrix, names, rule, chosen, int((~scored).sum()))
+    return _from_confusion(matrix, names, rule, chosen, int(count[~scored].sum()))
 
 
 def _rule(name: str) -> ClassSet:

@@ -13,9 +13,9 @@ import pandas as pd
 from cryostat.core.errors import InputError
 from cryostat.core.home import Home
 from cryostat.core.identity import digest
-from cryostat.results.predictions import KEY
 from cryostat.results.records import BrokenRun, RunRecord, find_runs, split_family
-from cryostat.results.scores import ClassScore, Scores, score
+from cryostat.results.scores import ClassScore, Scores
+from cryostat.results.tallies import Tallies, pooled, tallies_of
 
 LABELS = ("dataset", "split", "encoder", "head", "mode", "protocol", "fraction")
 """Settings that name a row."""
@@ -97,11 +97,11 @@ def summarise(records: Iterable[RunRecord]) -> tuple[pd.DataFrame, tuple[BrokenR
 
 @dataclass(frozen=True)
 class _Reading:
-    """A run as read from its folder; the columns that pooling needs, where it is a fold."""
+    """A run as read from its folder; its tallies, which pooling needs, where it is a fold."""
 
     record: RunRecord
     scores: Scores
-    table: pd.DataFrame | None
+    tallies: Tallies | None
 
 
 def _trials(records: Iterable[RunRecord]) -> tuple[list[Trial], list[BrokenRun]]:
@@ -121,8 +121,7 @@ def _read(records: Iterable[RunRecord]) -> tuple[list[_Reading], list[BrokenRun]
     for record in records:
         try:
             is_fold = _fold(record)[1] is not None
-            table = record.predictions()[[*KEY, "y_true", "y_pred"]] if is_fold else None
-            readings.append(_Reading(record, record.cell_scores(), table))
+            readings.append(_Reading(record, record.cell_scores(), tallies_of(record) if is_fold else None))
         except InputError as error:
             broken.append(_broken(record, error))
     return readings, broken
@@ -145,15 +144,9 @@ def _pooled(folds: Sequence[_Reading]) -> Scores:
     """Scores of the predictions of several folds together."""
     if len({fold.scores.class_set for fold in folds}) > 1:
         raise InputError("its folds were scored by different class sets", remedy="Score them again by one rule")
-    table = pd.concat([fold.table for fold in folds if fold.table is not None], ignore_index=True)
-    shared = int(table.duplicated(list(KEY)).sum())
-    if shared:
-        raise InputError(
-            f"{shared} nuclei are in the test parts of two of its folds, so these are not of one cross-validation",
-            remedy="Run all folds on the splits as they now are",
-        )
+    tallies = pooled([fold.tallies for fold in folds if fold.tallies is not None])
     names = {c.id: c.name for fold in folds for c in fold.scores.classes}
-    return score(table, names, class_set=folds[0].scores.class_set)
+    return tallies.scores(names, folds[0].scores.class_set)
 
 
 def _digest(record: RunRecord) -> str:
