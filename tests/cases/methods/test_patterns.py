@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cryostat.cases.methods.base import Offer
-from cryostat.cases.methods.patterns import occurring, parts, practised, side_by_side, views
+from cryostat.cases.methods.patterns import occurring, parts, practice, side_by_side, views
 
 
 @pytest.mark.parametrize(("modalities", "number"), [(1, 1), (2, 3), (3, 7), (4, 15), (5, 5 + 10 + 5 + 1)])
@@ -29,9 +29,16 @@ def test_shares_by_hand() -> None:
 
 def test_practised_rows_hide_what_is_not_shown() -> None:
     offer = Offer((torch.full((1, 1, 1), 5.0), torch.full((1, 1, 1), 7.0)), torch.ones(1, 1, 2, dtype=torch.bool))
-    rows, share = practised(offer, torch.tensor([0.5]))
-    assert side_by_side(rows)[0].tolist() == [[5, 7, 1, 1], [5, 0, 1, 0], [0, 7, 0, 1], [5, 7, 1, 1]]
-    torch.testing.assert_close(share, torch.tensor([[0.5, 0.25, 0.25, 0.0]]))
+    rows = practice(offer.present, torch.tensor([0.5]))
+    assert side_by_side(rows.offer(offer))[0].tolist() == [[5, 7, 1, 1], [5, 0, 1, 0], [0, 7, 0, 1]]
+    torch.testing.assert_close(rows.share, torch.tensor([[0.5, 0.25, 0.25]]))
+
+
+def test_rows_that_count_for_nothing_are_left_out_and_short_fits_filled_up() -> None:
+    present = torch.tensor([[[True, False], [True, True]], [[False, True], [False, False]]])
+    rows = practice(present, torch.tensor([0.5, 0.5]))
+    assert rows.patient[0].tolist() == [0, 1, 1, 1]
+    assert rows.share.tolist() == [[1.0, 0.5, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]]
 
 
 def test_occurring_patterns_are_listed_once_without_nothing() -> None:

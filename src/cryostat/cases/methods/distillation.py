@@ -13,7 +13,7 @@ from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting, 
 from cryostat.cases.methods.experts import masked
 from cryostat.cases.methods.logistic import fit_regressions
 from cryostat.cases.methods.minimise import minimise
-from cryostat.cases.methods.patterns import has_pattern, occurring, practised, prior_where_nothing, side_by_side
+from cryostat.cases.methods.patterns import has_pattern, occurring, practice, prior_where_nothing, side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +103,8 @@ class Distillation(Method):
     source = "Knowledge distillation (Hinton et al. 2015) across modalities (Gupta et al. 2016)"
     settings: Mapping[str, Setting] = {
         "teacher": Setting("training", "Where the teacher's words come from", options=("training", "held-out")),
-        "trust": Setting(0.8, "Share κ of the teacher beside the label", (0.0, 0.5, 0.8)),
-        "temperature": Setting(1.0, "Temperature τ of teacher and student in their comparison", (1.0, 2.0)),
+        "trust": Setting(0.8, "Share κ of the teacher beside the label", (0.0, 0.8)),
+        "temperature": Setting(1.0, "Temperature τ of teacher and student in their comparison"),
         "strength": Setting(15.0, "L2 penalty of teacher and students, 1/C", (5.0, 15.0, 50.0)),
     }
 
@@ -131,14 +131,13 @@ def teacher_log_probabilities(lesson: Lesson, strength: Tensor, *, held_out: boo
     kept = torch.stack(
         [lesson.inner != fold for fold in range(folds)] + [torch.ones_like(lesson.inner, dtype=torch.bool)], -1
     )
-    rows, share = practised(lesson.offer, torch.full_like(strength, 0.5))
-    times = share.shape[1] // lesson.weight.shape[1]
+    rows = practice(lesson.offer.present, torch.full_like(strength, 0.5))
     jobs = kept.shape[-1]
     log_prior = lesson.prior().log()
     teacher = fit_regressions(
-        side_by_side(rows),
-        lesson.allowed.repeat(1, times, 1),
-        (lesson.weight[..., None] * kept).repeat(1, times, 1) * share[..., None],
+        side_by_side(rows.offer(lesson.offer)),
+        rows.of(lesson.allowed),
+        rows.of(lesson.weight[..., None] * kept) * rows.share[..., None],
         strength[:, None].expand(-1, jobs),
         log_prior[:, None].expand(-1, jobs, -1),
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting, number
 from cryostat.cases.methods.batched import partial_loss
 from cryostat.cases.methods.minimise import minimise
-from cryostat.cases.methods.patterns import practised, prior_where_nothing, side_by_side
+from cryostat.cases.methods.patterns import Rows, practice, prior_where_nothing, side_by_side
 
 
 def class_log_probabilities(leaves: Tensor, leaf_class: Tensor, classes: int) -> Tensor:
@@ -76,27 +76,26 @@ class HierarchicalHead(Method):
     source = "Marginalised partial labels; shrinkage along a hierarchy (Salakhutdinov et al. 2011)"
     settings: Mapping[str, Setting] = {
         "strength": Setting(15.0, "L2 penalty of what leaves of a class share, 1/C", (5.0, 15.0, 50.0)),
-        "leaf": Setting(4.0, "How many times as strong the penalty of a leaf's own part is", (1.0, 4.0, 16.0)),
-        "own": Setting(
-            0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it", (0.1, 0.3, 1.0)
-        ),
+        "leaf": Setting(4.0, "How many times as strong the penalty of a leaf's own part is"),
+        "own": Setting(0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it"),
     }
 
     def fit(self, lesson: Lesson, choice: Mapping[str, Any]) -> Fitted:
         """One smooth problem a fit."""
         tree = _Tree.of(lesson)
-        rows, share = practised(lesson.offer, number(lesson, choice, "own"))
-        weight = tree.weight(lesson).repeat(1, share.shape[1] // lesson.weight.shape[1]) * share
+        rows = practice(lesson.offer.present, number(lesson, choice, "own"))
+        weight = tree.weight(lesson)
         penalties = number(lesson, choice, "strength"), number(lesson, choice, "leaf")
-        slope, bias = _fit(side_by_side(rows).double(), tree, weight, penalties)
+        slope, bias = _fit(side_by_side(rows.offer(lesson.offer)).double(), tree, rows, weight, penalties)
         return _Hierarchy(slope, bias, tree.leaf_class, lesson.prior().log())
 
 
-def _fit(x: Tensor, tree: _Tree, weight: Tensor, penalties: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _fit(x: Tensor, tree: _Tree, rows: Rows, weight: Tensor, penalties: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Slopes (F, D, L) and biases (F, 1, L) of the leaves."""
     strength, leaf = penalties
     width, leaves, branches = x.shape[-1], tree.allowed.shape[-1], int(tree.branch.max()) + 1
-    allowed, total = tree.allowed.repeat(1, x.shape[1] // tree.allowed.shape[1], 1), weight.sum(-1).clamp(min=1e-12)
+    allowed, counted = rows.of(tree.allowed), rows.of(weight) * rows.share
+    total = counted.sum(-1).clamp(min=1e-12)
 
     def parts(flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         shared, own, bias = flat.split([width * branches, width * leaves, leaves], 1)
@@ -106,10 +105,10 @@ def _fit(x: Tensor, tree: _Tree, weight: Tensor, penalties: tuple[Tensor, Tensor
         shared, own, bias = parts(flat)
         said = torch.baddbmm(bias, x, shared[..., tree.branch] + own).log_softmax(-1)
         penalty = strength / 2 * (shared.square().sum((1, 2)) + leaf * own.square().sum((1, 2)))
-        return ((partial_loss(said, allowed) * weight).sum(-1) + penalty) / total
+        return ((partial_loss(said, allowed) * counted).sum(-1) + penalty) / total
 
     start = x.new_zeros(len(x), width * (branches + leaves) + leaves)
-    start[:, -leaves:] = _log_shares(tree, weight[:, : tree.allowed.shape[1]])
+    start[:, -leaves:] = _log_shares(tree, weight)
     shared, own, bias = parts(minimise(objective, start))
     return (shared[..., tree.branch] + own).float(), bias.float()
 

@@ -13,7 +13,7 @@ from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting, 
 from cryostat.cases.methods.batched import balanced_weight
 from cryostat.cases.methods.experts import masked
 from cryostat.cases.methods.logistic import Regressions, fit_regressions
-from cryostat.cases.methods.patterns import has_pattern, occurring, practised, prior_where_nothing
+from cryostat.cases.methods.patterns import has_pattern, occurring, practice, prior_where_nothing
 
 
 def ridge_regression(x: Tensor, y: Tensor, weight: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,9 +109,7 @@ class RidgeImputation(Method):
     settings: Mapping[str, Setting] = {
         "ridge": Setting(100.0, "Penalty λ of the imputing regressions", (30.0, 100.0, 300.0)),
         "strength": Setting(15.0, "L2 penalty of the probe, 1/C", (5.0, 15.0, 50.0)),
-        "own": Setting(
-            0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it", (0.1, 0.3, 1.0)
-        ),
+        "own": Setting(0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it"),
         "balanced": Setting(False, "Every class weighs the same in training"),
     }
 
@@ -120,14 +118,13 @@ class RidgeImputation(Method):
         blocks = masked(lesson.offer.blocks, lesson.offer.present)
         counted = (lesson.inner >= 0) | (lesson.weight > 0)
         imputer = Imputer(blocks, lesson.offer.present, counted, number(lesson, choice, "ridge"))
-        rows, share = practised(lesson.offer, number(lesson, choice, "own"))
-        times = rows.present.shape[1] // lesson.offer.present.shape[1]
+        rows = practice(lesson.offer.present, number(lesson, choice, "own"))
         weight = balanced_weight(lesson) if choice["balanced"] else lesson.weight
         log_prior, strength = lesson.prior().log(), number(lesson, choice, "strength")
         probe = fit_regressions(
-            _features(imputer, rows),
-            lesson.allowed.repeat(1, times, 1),
-            (weight.repeat(1, times) * share)[..., None],
+            _features(imputer, rows.offer(lesson.offer)),
+            rows.of(lesson.allowed),
+            (rows.of(weight) * rows.share)[..., None],
             strength[:, None],
             log_prior[:, None],
         )

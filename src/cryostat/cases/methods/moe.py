@@ -86,7 +86,7 @@ class ExpertsByAvailability(Method):
     settings: Mapping[str, Setting] = {
         **PRACTICE,
         "hidden": Setting(16, "Width of each modality for the router"),
-        "alone": Setting(0.3, "Weight of the experts' own losses", (0.1, 0.3, 1.0)),
+        "alone": Setting(0.3, "Weight of the experts' own losses"),
     }
     chance = True
 

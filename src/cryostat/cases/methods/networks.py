@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from cryostat.cases.methods.base import Fitted, Lesson, Offer, Setting, number
 from cryostat.cases.methods.batched import balanced_weight, partial_loss, train, weighted_mean
 from cryostat.cases.methods.experts import masked
-from cryostat.cases.methods.patterns import prior_where_nothing, views
+from cryostat.cases.methods.patterns import Rows, practice, prior_where_nothing
 
 Encoded = tuple[Tensor, ...]
-Combine = Callable[[Tensor], Tensor]
+Mean = Callable[[Tensor, Tensor], Tensor]
 
 PRACTICE: Mapping[str, Setting] = {
-    "own": Setting(0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it", (0.1, 0.3, 1.0)),
+    "own": Setting(0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it"),
     "steps": Setting(80, "Steps of training"),
     "rate": Setting(0.03, "Learning rate at the start"),
     "strength": Setting(
@@ -68,19 +68,12 @@ class FittedNetwork(Fitted):
         return self.learnt
 
 
-def losses_by_part(network: Network, encoded: Encoded, shown: Tensor, allowed: Tensor) -> Tensor:
-    """(K, F, n): loss of each patient in each of K showings (K, F, n, M)."""
-    times, fits, n, modalities = shown.shape
-    stacked = tuple(e.repeat(1, times, 1) for e in encoded)
-    said = network.fuse(stacked, shown.transpose(0, 1).reshape(fits, times * n, modalities))
-    return partial_loss(said, allowed.repeat(1, times, 1)).reshape(fits, times, n).transpose(0, 1)
-
-
 def practise(
     network: Network,
     lesson: Lesson,
     choice: Mapping[str, Any],
-    combine: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+    rows: Rows | None = None,
+    mean: Mean = weighted_mean,
 ) -> None:
     """Train on all that patients have and on the parts of it.
 
@@ -90,20 +83,20 @@ def practise(
         network: Trained in place.
         lesson: What to learn from.
         choice: Settings of `PRACTICE`.
-        combine: Instead of the mean: from losses (K, F, n), shares (K, F, n) and weights (F, n) to (F,).
+        rows: What is practised on; None: by the setting `own`.
+        mean: From losses (F, R) and weights (F, R) of the rows to (F,).
     """
-    shown, share = views(lesson.offer.present, number(lesson, choice, "own"))
+    rows = rows or practice(lesson.offer.present, number(lesson, choice, "own"))
     weight = balanced_weight(lesson) if choice["balanced"] else lesson.weight
-    mean = combine or _mean
     penalty = number(lesson, choice, "strength") / (2 * weight.sum(-1).clamp(min=1))
-
     blocks = masked(lesson.offer.blocks, lesson.offer.present)
+    allowed, counted = rows.of(lesson.allowed), rows.of(weight) * rows.share
 
     def loss() -> Tensor:
         encoded = network.encode(blocks)
-        losses = losses_by_part(network, encoded, shown, lesson.allowed)
+        said = network.fuse(tuple(rows.of(part) for part in encoded), rows.present)
         extra = network.auxiliary(encoded, lesson.offer.present, lesson, weight)
-        return mean(losses, share, weight) + extra + penalty * size(network)
+        return mean(partial_loss(said, allowed), counted) + extra + penalty * size(network)
 
     # The penalty is part of the loss, so that it means the same for 70 patients and for 400.
     train(network, loss, steps=int(choice["steps"]), rate=float(choice["rate"]), decay=torch.zeros(lesson.fits))
@@ -113,7 +106,3 @@ def size(network: nn.Module) -> Tensor:
     """(F,): sum of squares of all weights, biases aside."""
     weights = [p for name, p in network.named_parameters() if not name.endswith("bias")]
     return torch.stack([weight.square().flatten(1).sum(-1) for weight in weights]).sum(0)
-
-
-def _mean(losses: Tensor, share: Tensor, weight: Tensor) -> Tensor:
-    return weighted_mean((losses * share).sum(0), weight)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting, number
 from cryostat.cases.methods.batched import balanced_weight, partial_loss
 from cryostat.cases.methods.minimise import minimise
-from cryostat.cases.methods.patterns import practised, prior_where_nothing, side_by_side
+from cryostat.cases.methods.patterns import Rows, practice, prior_where_nothing, side_by_side
 from cryostat.core.errors import SettingError
 
 _LEAST_GAP = 1e-3
@@ -102,9 +102,7 @@ class OrdinalHead(Method):
     source = "Proportional odds model (McCullagh 1980)"
     settings: Mapping[str, Setting] = {
         "strength": Setting(15.0, "L2 penalty of the score, 1/C", (5.0, 15.0, 50.0)),
-        "own": Setting(
-            0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it", (0.1, 0.3, 1.0)
-        ),
+        "own": Setting(0.3, "Weight of all that a patient has; the rest goes evenly to the parts of it"),
         "balanced": Setting(False, "Every class weighs the same in training"),
     }
 
@@ -120,16 +118,16 @@ class OrdinalHead(Method):
                 where="method ordinal",
                 remedy="Set ordinal = true for the task, or use another",
             )
-        rows, share = practised(lesson.offer, number(lesson, choice, "own"))
-        times = share.shape[1] // lesson.weight.shape[1]
-        weight = (balanced_weight(lesson) if choice["balanced"] else lesson.weight).repeat(1, times) * share
-        head = _fit(side_by_side(rows).double(), lesson, weight, number(lesson, choice, "strength"))
+        rows = practice(lesson.offer.present, number(lesson, choice, "own"))
+        weight = rows.of(balanced_weight(lesson) if choice["balanced"] else lesson.weight) * rows.share
+        head = _fit(lesson, rows, weight, number(lesson, choice, "strength"))
         return _Ordered(head, lesson.prior().log())
 
 
-def _fit(x: Tensor, lesson: Lesson, weight: Tensor, strength: Tensor) -> _Head:
+def _fit(lesson: Lesson, rows: Rows, weight: Tensor, strength: Tensor) -> _Head:
+    x = side_by_side(rows.offer(lesson.offer)).double()
     modalities, cuts = lesson.offer.present.shape[-1], lesson.classes - 1
-    allowed, total = lesson.allowed.repeat(1, x.shape[1] // lesson.allowed.shape[1], 1), weight.sum(-1).clamp(min=1e-12)
+    allowed, total = rows.of(lesson.allowed), weight.sum(-1).clamp(min=1e-12)
 
     def objective(flat: Tensor) -> Tensor:
         head = _Head.of(flat, modalities, cuts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
@@ -51,13 +52,36 @@ def side_by_side(offer: Offer) -> Tensor:
     return torch.cat([*masked(offer.blocks, offer.present), offer.present.float()], -1)
 
 
-def practised(offer: Offer, own: Tensor) -> tuple[Offer, Tensor]:
-    """All showings of all patients as rows of one offer, (F, K·n, …), and their weights, (F, K·n)."""
-    shown, share = views(offer.present, own)
-    times, fits, n, _ = shown.shape
-    present = shown.transpose(0, 1).reshape(fits, times * n, -1)
-    blocks = tuple(block.repeat(1, times, 1) for block in offer.blocks)
-    return Offer(masked(blocks, present), present), share.transpose(0, 1).reshape(fits, -1)
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What is practised on: a row for each showing of each patient that counts.
+
+    Attributes:
+        patient: (F, R) which of n patients.
+        present: (F, R, M) what is shown.
+        share: (F, R) of `views`; 0 for filling.
+    """
+
+    patient: Tensor
+    present: Tensor
+    share: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        """(F, n, …) of the patients to (F, R, …) of the rows."""
+        return values[torch.arange(len(values), device=values.device)[:, None], self.patient]
+
+    def offer(self, offer: Offer) -> Offer:
+        """The patients as they are shown."""
+        return Offer(masked(tuple(self.of(block) for block in offer.blocks), self.present), self.present)
+
+
+def practice(present: Tensor, own: Tensor) -> Rows:
+    """Rows of all `views`, those that count for nothing left out."""
+    shown, share = (part.transpose(0, 1).flatten(1, 2) for part in views(present, own))
+    counts = share > 0
+    order = counts.int().argsort(dim=-1, descending=True, stable=True)[:, : max(1, int(counts.sum(-1).max()))]
+    fit = torch.arange(len(present), device=present.device)[:, None]
+    return Rows(order % present.shape[1], shown[fit, order], share[fit, order])
 
 
 def occurring(present: Tensor) -> Tensor:

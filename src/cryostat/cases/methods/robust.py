@@ -10,9 +10,9 @@ from torch import Tensor
 
 from cryostat.cases.methods.all_subsets import SumNetwork
 from cryostat.cases.methods.base import Fitted, Lesson, Method, Setting, number
-from cryostat.cases.methods.batched import Chance
+from cryostat.cases.methods.batched import Chance, balanced_weight
 from cryostat.cases.methods.networks import PRACTICE, FittedNetwork, practise
-from cryostat.cases.methods.patterns import parts
+from cryostat.cases.methods.patterns import Rows, parts, practice
 
 
 def reweighted(groups: Tensor, losses: Tensor, rate: Tensor) -> Tensor:
@@ -31,15 +31,15 @@ class _Groups:
     """Weights of groups during training.
 
     Args:
-        present: (F, n, M) bool.
-        weight: (F, n).
+        rows: What is practised on; its patterns are the groups.
+        weight: (F, R) of the rows.
         rate: (F,) step of the weights.
         adjustment: (F,) C of Sagawa et al.: C / √n_g is added to a group's loss.
     """
 
-    def __init__(self, present: Tensor, weight: Tensor, rate: Tensor, adjustment: Tensor) -> None:
-        subsets = parts(present.shape[-1]).to(present.device)
-        self._member = (~subsets[:, None, None] | present).all(-1) * weight
+    def __init__(self, rows: Rows, weight: Tensor, rate: Tensor, adjustment: Tensor) -> None:
+        subsets = parts(rows.present.shape[-1]).to(weight.device)
+        self._member = (rows.present == subsets[:, None, None]).all(-1) * (rows.share > 0) * weight
         size = self._member.sum(-1).T
         self._size = size.clamp(min=1e-12)
         self._extra = torch.where(size > 0, adjustment[:, None] / self._size.sqrt(), 0.0)
@@ -47,10 +47,9 @@ class _Groups:
         self.share = occupied / occupied.sum(-1, keepdim=True).clamp(min=1)
         self._rate = rate
 
-    def combine(self, losses: Tensor, _share: Tensor, _weight: Tensor) -> Tensor:
+    def mean(self, losses: Tensor, _weight: Tensor) -> Tensor:
         """(F,): Σ_g q_g L_g, after the weights q took a step towards the groups that fare worst."""
-        # The first showing is all that a patient has; it is one of the subsets, or stands between listed ones.
-        by_group = (losses[1:] * self._member).sum(-1).T / self._size
+        by_group = (losses * self._member).sum(-1).T / self._size
         self.share = reweighted(self.share, by_group.detach() + self._extra, self._rate)
         return (self.share * by_group).sum(-1)
 
@@ -69,7 +68,7 @@ class GroupRobust(Method):
     settings: Mapping[str, Setting] = {
         **{name: setting for name, setting in PRACTICE.items() if name != "own"},
         "hidden": Setting(16, "Hidden units beside the linear part; 0: linear alone"),
-        "group_rate": Setting(0.05, "Step of the groups' weights", (0.01, 0.05, 0.2)),
+        "group_rate": Setting(0.05, "Step of the groups' weights"),
         "adjustment": Setting(0.0, "C of the adjustment C/√n of a group's loss"),
     }
     chance = True
@@ -78,9 +77,11 @@ class GroupRobust(Method):
         """Train network and groups' weights together."""
         log_prior = lesson.prior().log()
         rate, adjustment = number(lesson, choice, "group_rate"), number(lesson, choice, "adjustment")
-        groups = _Groups(lesson.offer.present, lesson.weight, rate, adjustment)
+        rows = practice(lesson.offer.present, torch.full_like(rate, 0.5))
+        weight = balanced_weight(lesson) if choice["balanced"] else lesson.weight
+        groups = _Groups(rows, rows.of(weight), rate, adjustment)
         widths, hidden = lesson.offer.widths, int(choice["hidden"])
         network = SumNetwork(Chance(lesson.seeds), widths, hidden, lesson.classes, log_prior)
-        practise(network, lesson, {**choice, "own": 0.5}, groups.combine)
+        practise(network, lesson, choice, rows, groups.mean)
         names = ["".join("1" if there else "0" for there in row) for row in parts(len(widths)).tolist()]
         return FittedNetwork(network, log_prior, {"patterns": names, "weights": groups.share.tolist()})
