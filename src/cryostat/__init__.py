@@ -7,6 +7,10 @@ encoder = cs.load_encoder("vit_small_patch16_224", weights="vit.safetensors")
 features = cs.encode(encoder, tissue)
 run = cs.fit(features, head="cell-probe", split="glas", seed=0)
 run.scores()
+
+cohort = cs.load_cohort("cohort.toml")
+run = cs.fit(cohort, task="idh", method="core-bt")
+run.lattice()                                            # every subset of the modalities
 """
 
 from __future__ import annotations
@@ -15,9 +19,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cryostat.cases.cohort import load_cohort
     from cryostat.cells.dataset import load_dataset
     from cryostat.cells.datasets import import_dataset
-    from cryostat.cells.runs.bench import fit
     from cryostat.cells.runs.material import encode
     from cryostat.cells.scoring.external import score_predictions
     from cryostat.core.errors import CryostatError
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from cryostat.encoders.slide.registry import load_slide_encoder
     from cryostat.encoders.text import load_text_encoder
     from cryostat.encoders.volume.registry import load_volume_encoder
+    from cryostat.fitting import fit
 
 __version__ = "0.1.0"
 
@@ -36,6 +41,7 @@ __all__ = [
     "encode",
     "fit",
     "import_dataset",
+    "load_cohort",
     "load_dataset",
     "load_encoder",
     "load_slide_encoder",
@@ -49,8 +55,9 @@ _PLACES = {
     "CryostatError": "cryostat.core.errors",
     "Home": "cryostat.core.home",
     "encode": "cryostat.cells.runs.material",
-    "fit": "cryostat.cells.runs.bench",
+    "fit": "cryostat.fitting",
     "import_dataset": "cryostat.cells.datasets",
+    "load_cohort": "cryostat.cases.cohort",
     "load_dataset": "cryostat.cells.dataset",
     "load_encoder": "cryostat.encoders.registry",
     "load_slide_encoder": "cryostat.encoders.slide.registry",

@@ -135,6 +135,24 @@ class RunRecord:
         path = self._of_benchmark(CASES) / SCORES
         return CaseScores.from_dict(read_json(path), path)
 
+    def lattice(self, metric: str = "balanced_accuracy", population: str = "having") -> pd.DataFrame:
+        """One metric of a run of cases for every subset of the modalities.
+
+        Args:
+            metric: Name of a metric.
+            population: `having`: each subset on the patients that have all of it; `all`; or modalities joined by `+`.
+
+        Returns:
+            A row an ablation and subset: ablation, offered, population, n, value, low, high, sd_repeats, sd_seeds.
+
+        Raises:
+            SettingError: The run is of another benchmark, or there is no such metric.
+            InputError: As from `scores`.
+        """
+        from cryostat.results.cases.listing import lattice  # brings scipy, which runs of cells do not need
+
+        return lattice(self.case_scores(), metric, population)
+
     def segmentation(self) -> SegmentationScores | None:
         """The scores of the instance maps that the run predicted; None where it predicted none.
 

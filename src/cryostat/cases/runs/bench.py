@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
@@ -103,7 +103,7 @@ class CaseBench:
         settings = resolved_settings(way, rules.methods.get(spec.method, {}), spec.settings)
         identity = {
             "benchmark": CASES,
-            "cohort": cohort.identity(),
+            "cohort": cohort.identity(tasks=[found.task.name], modalities=list(evidence.modalities)),
             "evidence": {"modalities": list(evidence.modalities), **evidence.identity},
             "task": identity_of_labels(found),
             "splits": digest([[s.name, sha256_array(s.train), sha256_array(s.test)] for s in splits]),
@@ -116,6 +116,37 @@ class CaseBench:
         run_id = "-".join((cohort.name, found.task.name, way.name, digest(identity, 10)))
         folder = self.home.runs / safe_name(run_id)
         return Prepared(spec, rules, cohort, evidence, found, splits, way, settings, identity, run_id, folder)
+
+
+def fit_cohort(
+    cohort: Cohort,
+    *,
+    task: str,
+    method: str = "core-bt",
+    modalities: Sequence[str] = (),
+    protocol: str = "standard",
+    seeds: Sequence[int] = (0,),
+    settings: Mapping[str, Any] | None = None,
+    home: Home | None = None,
+    **rules: Any,
+) -> RunRecord:
+    """Judge a method on a task of a cohort, and keep the run.
+
+    Args:
+        cohort: From `load_cohort`.
+        task: Name of a task of the cohort.
+        method: Name of a method.
+        modalities: Names of the modalities used; empty: all.
+        protocol: Name of the rules.
+        seeds: Seeds of the method.
+        settings: Settings of the method that differ from its defaults.
+        home: Where embeddings and runs live.
+        **rules: What replaces the protocol's rules: split, repeats, folds, ablations (see `CaseSpec`).
+    """
+    spec = CaseSpec(
+        cohort.path, task, method, tuple(modalities), protocol, seeds=tuple(seeds), settings=settings or {}, **rules
+    )
+    return CaseBench(home or Home.find()).run(spec)
 
 
 def _splits(rules: CaseProtocol, cohort: Cohort, evidence: Evidence, found: Targets) -> tuple[Split, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cryostat.core.errors import InputError
+from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import atomic_write, write_json
 from cryostat.results.cases.scores import CaseScores
 from cryostat.results.cases.subsets import ALL_PATIENTS, NOTHING
@@ -51,16 +52,60 @@ def list_cases(
             have at least, joined by `+`.
 
     Returns:
-        A frame with the columns of `COLUMNS`, runs in the order in which they were made; and what could not be read.
+        A frame with the columns of `COLUMNS`, runs in the order in which they were made, without those that lack that metric
+        or population; and what could not be read.
+
+    Raises:
+        SettingError: No run has that metric, or that population.
     """
     rows: list[dict[str, Any]] = []
     broken: list[BrokenRun] = []
+    unfit: list[SettingError] = []
     for record in sorted((r for r in records if r.benchmark == CASES), key=lambda r: r.created):
         try:
             rows += _rows(record, record.case_scores(), metric, population)
         except InputError as error:
             broken.append(BrokenRun(record.folder or Path(record.run_id), error.problem))
+        except SettingError as error:
+            unfit.append(error)
+    if unfit and not rows:
+        raise unfit[0]
     return _with_variants(rows), tuple(broken)
+
+
+LATTICE = ("ablation", "offered", "population", "n", "value", "low", "high", "sd_repeats", "sd_seeds")
+"""Columns of a run's lattice."""
+
+
+def lattice(scores: CaseScores, metric: str = "balanced_accuracy", population: str = HAVING) -> pd.DataFrame:
+    """One metric for every ablation and subset offered.
+
+    Args:
+        scores: Of a run.
+        metric: Name of a metric.
+        population: As for `list_cases`.
+
+    Returns:
+        A frame with the columns of `LATTICE`.
+
+    Raises:
+        SettingError: The run has no such metric or population.
+    """
+    known = {name for arm in scores.arms for name in arm.metrics}
+    _check("metric", metric, known)
+    _check("population", population, {HAVING} | {arm.population for arm in scores.arms})
+    rows = []
+    for arm in scores.arms:
+        wanted = (ALL_PATIENTS if arm.offered == NOTHING else arm.offered) if population == HAVING else population
+        if arm.population == wanted:
+            score = asdict(arm.metrics[metric])
+            rows.append({name: score[name] if name in score else getattr(arm, name) for name in LATTICE})
+    return pd.DataFrame(rows, columns=list(LATTICE))
+
+
+def _check(kind: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise SettingError(f"there is no {kind} {name!r}", remedy=f"Choose one of: {', '.join(sorted(known))}")
 
 
 def _rows(record: RunRecord, scores: CaseScores, metric: str, population: str) -> list[dict[str, Any]]:
@@ -69,17 +114,7 @@ def _rows(record: RunRecord, scores: CaseScores, metric: str, population: str) -
     shared["modalities"] = "+".join(settings["modalities"])
     shared |= {"method": settings["method"], "run_id": record.run_id, "created": record.created}
     shared["settings"] = {**settings["method_settings"], **_of_run(settings)}
-    found = []
-    for arm in scores.arms:
-        wanted = (ALL_PATIENTS if arm.offered == NOTHING else arm.offered) if population == HAVING else population
-        score = arm.metrics.get(metric)
-        if arm.population == wanted and score is not None:
-            found.append(
-                shared
-                | {"ablation": arm.ablation, "offered": arm.offered, "population": arm.population, "n": arm.n}
-                | {name: getattr(score, name) for name in ("value", "low", "high", "sd_repeats", "sd_seeds")}
-            )
-    return found
+    return [shared | row for row in lattice(scores, metric, population).to_dict("records")]
 
 
 def _of_run(settings: Any) -> dict[str, Any]:

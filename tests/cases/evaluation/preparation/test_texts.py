@@ -33,7 +33,7 @@ def test_words_of_test_patients_change_nothing(components: int) -> None:
     other = Texts((*texts.texts[:20], *["zebra glioma zebra necrosis"] * 10))
     train, allowed = np.arange(20), np.ones((30, 2), bool)
     ours, theirs = (
-        Preparation(components=components, terms=64).fit(
+        Preparation(text_components=components, terms=64).fit(
             Evidence(tuple(map(str, range(30))), {"report": each}), train, allowed
         )
         for each in (texts, other)
@@ -45,7 +45,7 @@ def test_words_of_test_patients_change_nothing(components: int) -> None:
 
 def test_training_texts_without_a_shared_word_leave_zeros() -> None:
     texts = Texts(("alpha beta", "gamma delta", "alpha alpha", "   "))
-    prepared = Preparation(components=2).fit(
+    prepared = Preparation(text_components=2).fit(
         Evidence(tuple("abcd"), {"report": texts}), np.array([0, 1]), np.ones((4, 2), bool)
     )
     assert prepared.widths == (2,)

@@ -43,7 +43,8 @@ class Preparation:
     """How evidence is prepared inside a fold.
 
     Attributes:
-        components: Principal components of each modality at most; 0: all columns, standardised.
+        components: Principal components of each modality of numbers at most; 0: all columns, standardised.
+        text_components: Those of a modality of texts; 0: all terms. Words need more: what tells classes apart is rare.
         clip: Robust standard deviations from the median beyond which a number is drawn in; 0: never.
         least_known: Share of the training patients of a modality in which one of its columns must be known.
         terms: Vocabulary of TF-IDF at most.
@@ -56,6 +57,7 @@ class Preparation:
     """
 
     components: int = 32
+    text_components: int = 128
     clip: float = 6.0
     least_known: float = 0.5
     terms: int = 4096
@@ -66,6 +68,7 @@ class Preparation:
     def __post_init__(self) -> None:
         right = {
             "components": self.components >= 0,
+            "text_components": self.text_components >= 0,
             "clip": self.clip >= 0,
             "least_known": 0 <= self.least_known <= 1,
             "terms": self.terms >= 1,
@@ -108,7 +111,7 @@ class Preparation:
 
     def _block(self, modality: Modality, train: NDArray[np.bool_], allowed: NDArray[np.bool_]) -> Block:
         if isinstance(modality, Texts):
-            return prepared_texts(modality, train, self.components, terms=self.terms, least=self.least_texts)
+            return prepared_texts(modality, train, self.text_components, terms=self.terms, least=self.least_texts)
         reduction = Reduction(self.components, self.clip, self.least_known)
         if isinstance(modality, Vectors):
             return prepared_vectors(modality.values, train, reduction)
