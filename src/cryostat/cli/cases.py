@@ -68,14 +68,37 @@ def check(
     ctx.exit(0 if report.passed else 1)
 
 
+@command.command()
+def methods() -> None:
+    """List the methods and their settings."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from cryostat.cases.methods.registry import METHODS
+    from cryostat.cli.tables import wide_console
+
+    table = Table(title="Methods", title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("name", "what it does", "settings"):
+        table.add_column(name, no_wrap=name == "name", overflow="fold")
+    for method in METHODS.values():
+        about = Text(method.about)
+        if method.source:
+            about.append(f"\n{method.source}", style="dim")
+        settings = ", ".join(f"{name}={setting.default}" for name, setting in method.settings.items())
+        table.add_row(Text(method.name, style="cyan"), about, Text(settings, style="dim"))
+    console = wide_console()
+    console.print(table)
+    console.print(
+        "A setting is changed with: cryostat run cases COHORT.toml --method NAME --set KEY=VALUE", markup=False
+    )
+
+
 def _require_drawable(figure: Path) -> None:
     """Fail on the figure's ending, or on a package that is not there, before the work and not after it."""
     from cryostat.cases.cohort.upset import check_ending
 
     check_ending(figure)
-
-
-command.add_command(simulate, "simulate")
 
 
 command.add_command(simulate, "simulate")

@@ -1,4 +1,4 @@
-"""`cryostat demo`: the whole path on built-in tissue."""
+"""`cryostat demo`: the whole path on built-in tissue and simulated patients."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ HEADS = ("linear", "cell-probe")
 @click.option("--seed", default=0, show_default=True, help="Seed of the tissue and of the heads.")
 @click.pass_context
 def command(ctx: click.Context, out: Path, seed: int) -> None:
-    """Make tissue of three hospitals, encode it twice, fit two heads in and across hospitals, and score them."""
+    """Both benchmarks on built-in data.
+
+    Cells: make tissue of three hospitals, encode it twice, fit two heads in and across hospitals, and score them.
+    Cases: simulate patients of whom much is missing, and type them from every subset of what there is.
+    """
     from cryostat.cells.runs.spec import Study
     from cryostat.cells.runs.study import run_specs
     from cryostat.cells.show import contact_sheet
     from cryostat.cells.synthetic import make_dataset
     from cryostat.cli import results
+    from cryostat.cli.demo_cases import demo_cases
     from cryostat.cli.tables import print_outcomes, wide_console
     from cryostat.core.home import Home
 
@@ -50,6 +55,7 @@ def command(ctx: click.Context, out: Path, seed: int) -> None:
     picture = _picture(outcomes, home, out / "predictions.png")
     console.print(f"Tissue with its nuclei outlined: [cyan]{sheet}[/]")
     console.print(f"Predictions of the best run beside the truth: [cyan]{picture}[/]")
+    demo_cases(console, home, out / "cohort", seed)
     console.print(f"Everything else: [cyan]{home.root}[/]")
 
 

@@ -25,6 +25,7 @@ from cryostat.cases.methods import base, batched, experts
 from cryostat.cases.methods.base import Method
 from cryostat.cases.methods.registry import method
 from cryostat.cases.protocols import CaseProtocol
+from cryostat.cases.runs.best import BestPossible, Question, best_possible
 from cryostat.cases.runs.material import Material, identity_of_labels
 from cryostat.cases.runs.settings import resolved_settings
 from cryostat.cases.runs.spec import CaseSpec
@@ -37,6 +38,8 @@ from cryostat.results.predictions import GROUP
 from cryostat.results.records import CASES, PREDICTIONS, RECORD, SCORES, RunRecord
 from cryostat.runs.environment import Phases, environment
 from cryostat.runs.folders import drafted
+
+BEST = BestPossible()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +99,7 @@ class CaseBench:
 
     def prepare(self, spec: CaseSpec) -> Prepared:
         """Resolve a run's cohort, evidence, labels, splits, settings and identity."""
-        rules, way = spec.rules(), method(spec.method)
+        rules, way = spec.rules(), BEST if spec.method == BEST.name else method(spec.method)
         cohort, evidence = self.material.cohort(spec.cohort), self.material.evidence(spec.cohort, spec.modalities)
         found = self.material.targets(spec.cohort, spec.task, shuffled=spec.shuffled)
         splits = _splits(rules, cohort, evidence, found)
@@ -167,6 +170,10 @@ def _splits(rules: CaseProtocol, cohort: Cohort, evidence: Evidence, found: Targ
 def _fitted(run: Prepared, phases: Phases) -> Evaluation:
     asked = run.rules.evaluation
     with phases.phase("fit"):
+        if run.method is BEST:
+            used = tuple(run.evidence.modalities)
+            folder = run.cohort.path.parent
+            return best_possible(Question(folder, run.evidence.patients, used, run.targets, run.splits, asked.decision))
         return evaluate(
             run.evidence,
             run.targets,
