@@ -46,7 +46,7 @@ EXPERTS, FUSION = "experts", "fusion"
 """The two runs of a task: stage 1 alone, and the whole."""
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {EXPERTS: MappingProxyType({**PUBLISHED, "steps": 0}), FUSION: PUBLISHED}
+    {EXPERTS: {**PUBLISHED, "steps": 0}, FUSION: PUBLISHED}
 )
 """Settings of `core-bt` in each run: without a step of training the fusion is its experts."""
 

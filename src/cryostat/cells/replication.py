@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cryostat.cells.heads import head_card
 from cryostat.cells.planning.encoders import known_encoder
@@ -20,10 +19,9 @@ from cryostat.cells.studies.overrides import Overrides
 from cryostat.core.errors import SettingError
 from cryostat.core.home import Home
 from cryostat.core.identity import differences
-from cryostat.results.predictions import KEY
+from cryostat.results.intervals import intervals_of
 from cryostat.results.published import PublishedRow, PublishedTable, published_benchmark
 from cryostat.results.records import CELLS, RunRecord, find_runs
-from cryostat.results.uncertainty import bootstrap, cluster_codes, cluster_confusions
 
 BENCHMARK = "pathocellbench"
 """The published benchmark, and the prefix of the studies that ship for its tables."""
@@ -321,11 +319,11 @@ def _ours(by_seed: Mapping[Any, RunRecord], departures: tuple[str, ...]) -> Ours
     f1 = [np.nan if s.macro_f1 is None else s.macro_f1 for s in scores]
     names = [cls.name for cls in scores[0].classes]
     per_class = {name: [c.f1 for s in scores for c in s.classes if c.name == name] for name in names}
-    low, high = interval_of(records)
+    sure = intervals_of(records).macro_f1
     return Ours(
         macro_f1=float(np.mean(f1)),
-        low=low,
-        high=high,
+        low=sure.low,
+        high=sure.high,
         macro_f1_sd=float(np.std(f1, ddof=1)) if len(f1) > 1 else float("nan"),
         accuracy=float(np.mean([np.nan if s.accuracy is None else s.accuracy for s in scores])),
         per_class={name: float(np.mean(known)) for name, v in per_class.items() if (known := _known(v))},
@@ -339,32 +337,3 @@ def _ours(by_seed: Mapping[Any, RunRecord], departures: tuple[str, ...]) -> Ours
 
 def _known(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
-
-
-def interval_of(records: Sequence[RunRecord]) -> tuple[float, float]:
-    """The 95 % interval of the mean macro F1 of runs on one test part, from resampled patients, else fields.
-
-    Args:
-        records: One a seed.
-
-    Returns:
-        Its ends; NaN where fewer than two clusters, or different test parts, leave it unknown.
-    """
-    frames = [record.predictions().sort_values(list(KEY), kind="stable") for record in records]
-    if len({tuple(frame["y_true"]) for frame in frames}) > 1:
-        return float("nan"), float("nan")
-    ids = [0, *(int(c) for c in records[0].settings["classes"])]
-    codes = cluster_codes(frames[0]["patient_id"], frames[0]["fov_id"])
-    tables = [cluster_confusions(codes, frame["y_true"], frame["y_pred"], ids) for frame in frames]
-    found = bootstrap(np.concatenate(tables, 1), lambda sums: _mean_macro_f1(sums, len(frames), len(ids))).at()
-    return found.low, found.high
-
-
-def _mean_macro_f1(sums: NDArray[Any], seeds: int, classes: int) -> NDArray[np.float64]:
-    """(..., seeds · k · k) counts to (...) macro F1 over classes that are true or predicted, as published."""
-    matrix = sums.reshape(*sums.shape[:-1], seeds, classes, classes)
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)[..., 1:]
-    whole = (matrix.sum(-1) + matrix.sum(-2))[..., 1:]
-    f1 = np.divide(2 * hits, whole, out=np.full(hits.shape, np.nan), where=whole > 0)
-    mean: NDArray[np.float64] = np.nanmean(f1, -1).mean(-1)
-    return mean

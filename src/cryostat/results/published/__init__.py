@@ -5,11 +5,11 @@ from __future__ import annotations
 from cryostat.results.published.tables import (
     BENCHMARKS,
     Contradiction,
+    ImpliedRow,
+    ImpliedTest,
     PublishedBenchmark,
     PublishedRow,
     PublishedTable,
-    ImpliedRow,
-    ImpliedTest,
     published,
     published_benchmark,
 )
@@ -17,11 +17,11 @@ from cryostat.results.published.tables import (
 __all__ = [
     "BENCHMARKS",
     "Contradiction",
+    "ImpliedRow",
+    "ImpliedTest",
     "PublishedBenchmark",
     "PublishedRow",
     "PublishedTable",
-    "ImpliedRow",
-    "ImpliedTest",
     "published",
     "published_benchmark",
 ]

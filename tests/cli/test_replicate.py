@@ -1,0 +1,79 @@
+"""`cryostat replicate`: what it prints and writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from cryostat.cases.simulated import simulate
+from cryostat.cli import cryostat
+
+
+def run(*arguments, home, env=None):
+    result = CliRunner().invoke(cryostat, ["--home", str(home), "replicate", *map(str, arguments)], env=env)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_rows_that_wait_are_shown_with_reasons(tmp_path):
+    file = tmp_path / "rows.json"
+    shown = run("pathocellbench", "--table", "lizard", "--head", "linear", "--json", file, home=tmp_path)
+    assert "Lizard, base split" in shown
+    assert "0.6844" in shown
+    assert "waits for" in shown
+    assert "no dataset 'lizard'" in shown
+    assert "cryostat data import lizard" in shown
+    assert "the weights of uni2-h are not on this machine and are gated" in shown
+    assert "tiling.kind: 'even-cut' / 'overlapping'" in shown
+    assert "7 published rows: 0 compared" in shown
+    rows = json.loads(file.read_text())
+    assert len(rows) == 7
+    assert rows[0]["ours"] is None
+    assert rows[0]["obstacles"][0]["remedy"].startswith("Import it with")
+
+
+def test_marks_are_explained(tmp_path):
+    shown = run("pathocellbench", "--table", "lizard", "--encoder", "musk", home=tmp_path)
+    assert "u  the sheet calls its encoder unfrozen" in shown
+
+
+def test_weights_must_say_whose_they_are(tmp_path):
+    with pytest.raises(Exception, match="does not say for which of"):
+        run("pathocellbench", "--weights", "uni.bin", home=tmp_path)
+
+
+def test_without_a_cohort_the_published_tables_are_shown(tmp_path):
+    file = tmp_path / "rows.json"
+    shown = run("core-bt", "--json", file, home=tmp_path)
+    assert "Low grade against high grade" in shown
+    assert "right of 4 / 24" in shown
+    assert "3 / 21" in shown
+    assert "MYB/MYBL1-altered" in shown
+    assert "What does not agree" in shown
+    assert "accuracy equals recall in all 18 rows" in shown
+    assert len(json.loads(file.read_text())) == 5 + 20 + 18
+    assert not (tmp_path / "runs").exists()
+
+
+def test_on_a_cohort(tmp_path):
+    simulate(tmp_path / "cohort", patients=80, draws=1000)
+    manifest = tmp_path / "cohort" / "cohort.toml"
+    text = manifest.read_text()
+    manifest.write_text(text[: text.index("[tasks.")] + text[text.index("[tasks.lgg_hgg]") :])
+    file = tmp_path / "rows.json"
+    shown = run("core-bt", "--cohort", manifest, "--json", file, home=tmp_path, env={"COLUMNS": "100"})
+    assert "Fusion (Both ablated)" in shown
+    assert "core-bt.space: 'logits' / 'log_probs'" in shown
+    assert "--as level1=NAME" in shown
+    assert "2 runs are in" in shown
+    rows = json.loads(file.read_text())
+    assert len(rows) == 18
+    assert rows[0]["figures"]["balanced_accuracy"]["paper"] == 0.812
+
+
+def test_pairs_are_pairs(tmp_path):
+    with pytest.raises(Exception, match="is not WHAT=NAME"):
+        run("core-bt", "--cohort", tmp_path / "c.toml", "--as", "pathology", home=tmp_path)
