@@ -21,6 +21,8 @@ COMMANDS = {
     "score": ("cryostat.cli.score", "Score predictions that were made elsewhere."),
     "segmentation": ("cryostat.cli.segmentation", "Score predicted instance maps: PQ, mPQ+, R², detection F1, Dice."),
     "results": ("cryostat.cli.results", "List and compare finished runs."),
+    "replicate": ("cryostat.cli.replicate", "A paper's tables beside ours: paper, ours, interval, within it or not."),
+    "compare": ("cryostat.cli.compare", "Differences between runs, with intervals and tests; loss under shift."),
     "doctor": ("cryostat.cli.doctor", "What works on this machine, and the remedy for each lack."),
     "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
 }

@@ -45,8 +45,8 @@ def find_run(home: Home, run: str) -> RunRecord:
         SettingError: No run has such a name, or several have.
         InputError: The folder's record is damaged.
     """
-    from cryostat.cli.results import _find
+    from cryostat.cli.results import find_run
     from cryostat.results.records import RECORD, RunRecord
 
     folder = Path(run)
-    return RunRecord.load(folder) if (folder / RECORD).is_file() else _find(home, run)
+    return RunRecord.load(folder) if (folder / RECORD).is_file() else find_run(home, run)

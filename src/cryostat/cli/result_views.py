@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,8 @@ class View:
         figures: Heading to what a row shows under it.
         by_class: Prefix of the per-class columns.
         hint: How to come by such runs.
+        class_figure: What a row shows of a per-class column.
+        caption: Lines below the table of rows that compare.
     """
 
     summarise: Callable[[Iterable[RunRecord]], tuple[pd.DataFrame, tuple[BrokenRun, ...]]]
@@ -33,6 +35,8 @@ class View:
     figures: Mapping[str, Callable[[Any], str]]
     by_class: str
     hint: str
+    class_figure: Callable[[Mapping[str, Any], str], str] = lambda row, column: _plain_figure(row, column)
+    caption: Callable[[pd.DataFrame], Sequence[str]] = lambda rows: ()
 
 
 BLOCKS = ("dataset", "split", "protocol", "fraction")
@@ -40,18 +44,14 @@ BLOCKS = ("dataset", "split", "protocol", "fraction")
 
 
 def given_nuclei() -> View:
-    """Macro F1 and accuracy."""
-    from cryostat.results.export import WRITERS, spread
-    from cryostat.results.tables import CLASS_F1, summarise
+    """Macro F1 and accuracy with intervals, and ranks."""
+    from cryostat.cli.interval_texts import caption, class_with_interval, figures
+    from cryostat.results.export import WRITERS
+    from cryostat.results.leaderboard import leaderboard
+    from cryostat.results.tables import CLASS_F1
 
-    figures: dict[str, Callable[[Any], str]] = {
-        "seeds": lambda row: str(row["seeds"]),
-        "macro F1": lambda row: spread(row["macro_f1"], row["macro_f1_sd"]),
-        "accuracy": lambda row: spread(row["accuracy"], row["accuracy_sd"]),
-        "cells": lambda row: f"{row['cells']:,}",
-    }
     hint = "Make one with: cryostat run cells --dataset … --encoder … --head … --split …"
-    return View(summarise, WRITERS, BLOCKS, figures, CLASS_F1, hint)
+    return View(leaderboard, WRITERS, BLOCKS, figures(), CLASS_F1, hint, class_with_interval, caption)
 
 
 def segmentation() -> View:
@@ -72,3 +72,9 @@ def _mean_and_sd(name: str, row: Mapping[str, Any]) -> str:
     from cryostat.results.export import spread
 
     return spread(row[name], row[f"{name}_sd"])
+
+
+def _plain_figure(row: Mapping[str, Any], column: str) -> str:
+    from cryostat.results.export import spread
+
+    return spread(row[column])

@@ -54,7 +54,11 @@ def command(
     markdown: Path | None,
     **filters: tuple[str, ...],
 ) -> None:
-    """List and compare finished runs: mean ± sd over seeds, folds pooled, best first."""
+    """List and compare finished runs: means over seeds with 95 % intervals, folds pooled, best first.
+
+    Intervals come from resampled patients, or fields of view where no patients are known. What a paired test cannot
+    tell apart from the best of its group shares a rank.
+    """
     if context.invoked_subcommand is None:
         from cryostat.cli import result_views
 
@@ -90,16 +94,25 @@ def _list(
             console.print(f"Written: [cyan]{path}[/]")
 
 
-def _block(labels: tuple[Any, ...], rows: pd.DataFrame, view: View, per_class: bool, width: int) -> Iterator[Table]:
+def _block(
+    labels: tuple[Any, ...], rows: pd.DataFrame, view: View, per_class: bool, width: int
+) -> Iterator[Table | Text]:
     """The runs that compare with each other: one dataset, split, protocol and share of the training data."""
-    from cryostat.results.export import spread
+    from rich.text import Text
 
-    for i, figures in enumerate(_fitting(view.figures, rows, width)):
+    for i, figures in enumerate(_fitting(_shown(view.figures, rows), rows, width)):
         yield _side_by_side("" if i else _title(labels), rows, figures)
     classes = [c for c in rows.columns if per_class and c.startswith(view.by_class) and rows[c].notna().any()]
-    by_class = {c.removeprefix(view.by_class): lambda row, c=c: spread(row[c]) for c in classes}
+    by_class = {c.removeprefix(view.by_class): lambda row, c=c: view.class_figure(row, c) for c in classes}
     for figures in _fitting(by_class, rows, width):
         yield _side_by_side(f"{view.by_class.strip().upper()} by class", rows, figures)
+    for line in view.caption(rows):
+        yield Text(line, style="dim")
+
+
+def _shown(figures: Figures, rows: pd.DataFrame) -> Figures:
+    """The figures that some row has."""
+    return {name: figure for name, figure in figures.items() if any(map(figure, rows.to_dict("records")))}
 
 
 def _fitting(figures: Figures, rows: pd.DataFrame, width: int) -> Iterator[Figures]:
@@ -171,7 +184,7 @@ def _remarks(console: Console, frame: pd.DataFrame, broken: Sequence[BrokenRun])
 @click.pass_obj
 def show(home: Home, run_id: str) -> None:
     """Show one run: settings, scores by class, confusion matrix. Part of a RUN_ID is enough."""
-    record = _find(home, run_id)
+    record = find_run(home, run_id)
     from cryostat.cli.case_results import print_case
     from cryostat.cli.run_facts import facts_table
     from cryostat.cli.segmentation_tables import print_segmentation
@@ -194,7 +207,12 @@ def show(home: Home, run_id: str) -> None:
     console.print(f"Folder: [cyan]{record.folder}[/]")
 
 
-def _find(home: Home, run_id: str) -> RunRecord:
+def find_run(home: Home, run_id: str) -> RunRecord:
+    """The run of a name, or the only one whose name it is part of.
+
+    Raises:
+        SettingError: No run fits, or several do.
+    """
     from cryostat.core.errors import SettingError
     from cryostat.core.files import safe_name
     from cryostat.results.records import RunRecord, find_runs

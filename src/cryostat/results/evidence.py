@@ -60,6 +60,11 @@ class Evidence:
         """k, the number of classes."""
         return len(self.names)
 
+    @cached_property
+    def nuclei(self) -> str:
+        """Hash of the nuclei and their true classes: rows with the same one can be paired."""
+        return digest(sorted(_by_field(self.fields).items()))
+
     @property
     def size(self) -> int:
         """How many clusters."""
@@ -68,9 +73,9 @@ class Evidence:
     @cached_property
     def by_cluster(self) -> NDArray[np.float64]:
         """(seeds, clusters, k + 1, k + 1) confusion matrices of the clusters."""
-        found = np.zeros((self.seeds, self.size, *self.confusions.shape[2:]))
-        np.add.at(found, (slice(None), self.clusters), self.confusions)
-        return found
+        found = np.zeros((self.size, self.seeds, *self.confusions.shape[2:]))
+        np.add.at(found, self.clusters, self.confusions.swapaxes(0, 1))
+        return found.swapaxes(0, 1)
 
     @cached_property
     def cells(self) -> int:
@@ -80,12 +85,14 @@ class Evidence:
     @cached_property
     def supports(self) -> NDArray[np.int64]:
         """(k,) true cells by class."""
-        return self.confusions[0].sum((0, 2))[1:]
+        cells: NDArray[np.int64] = self.confusions[0].sum((0, 2))[1:]
+        return cells
 
     @cached_property
     def spread(self) -> NDArray[np.int64]:
         """(k,) clusters that have a true cell of the class."""
-        return (self.by_cluster[0].sum(2)[:, 1:] > 0).sum(0)
+        clusters: NDArray[np.int64] = (self.by_cluster[0].sum(2)[:, 1:] > 0).sum(0)
+        return clusters
 
     @cached_property
     def rare(self) -> tuple[str, ...]:
@@ -115,7 +122,8 @@ class Evidence:
         Returns:
             (..., 3 + k) macro F1, macro F1 without rare classes, accuracy, F1 of each class.
         """
-        return self.score_seeds(sums).mean(-2)
+        scores: NDArray[np.float64] = self.score_seeds(sums).mean(-2)
+        return scores
 
     def score_seeds(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """As `score`, (..., seeds, 3 + k)."""
@@ -185,7 +193,9 @@ def _mean_over(f1: NDArray[np.float64], classes: NDArray[np.bool_]) -> NDArray[n
     """(..., seeds) mean over the classes chosen for each seed; NaN over none."""
     number = classes.sum(-1)
     sums = np.where(classes, f1, 0).sum(-1)
-    return np.divide(sums, number, out=np.full_like(sums, np.nan), where=np.broadcast_to(number > 0, sums.shape))
+    known = np.broadcast_to(number > 0, sums.shape)
+    mean: NDArray[np.float64] = np.divide(sums, number, out=np.full_like(sums, np.nan), where=known)
+    return mean
 
 
 def evidence(records: Sequence[RunRecord]) -> Evidence:
@@ -265,5 +275,3 @@ def same_nuclei(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 def _by_field(fields: pd.DataFrame) -> dict[Any, Any]:
     return dict(zip(fields["fov_id"], fields["nuclei"], strict=True))
-
-

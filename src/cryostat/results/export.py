@@ -24,19 +24,32 @@ def write_records(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_markdown(path: Path, frame: pd.DataFrame) -> None:
-    """A summary as a Markdown table: macro F1 and accuracy as mean ± sd over seeds, F1 of each class."""
+    """A summary as a Markdown table: macro F1 and accuracy as mean ± sd over seeds, F1 of each class.
+
+    A frame with intervals and ranks (`leaderboard`) has them shown beside the means.
+    """
     classes = [name for name in frame.columns if name.startswith(CLASS_F1)]
     header = [*LABELS, "variant", "folds", "seeds", "macro F1", "accuracy", "cells", *classes]
+    ranked = "rank" in frame.columns
+    if ranked:
+        header = ["rank", *(f"{name} [95 %]" if name in ("macro F1", "accuracy") else name for name in header)]
     lines = [
         header,
-        [*("---:" if name == "fraction" else "---" for name in (*LABELS, "variant", "folds"))]
+        ["---:"] * ranked
+        + [*("---:" if name == "fraction" else "---" for name in (*LABELS, "variant", "folds"))]
         + ["---:"] * (4 + len(classes)),
     ]
     for row in frame.to_dict("records"):
         shown = [cell_text(row[name]) for name in (*LABELS, "variant", "folds", "seeds")]
-        figures = [spread(row["macro_f1"], row["macro_f1_sd"]), spread(row["accuracy"], row["accuracy_sd"])]
-        lines.append([*shown, *figures, cell_text(row["cells"]), *(spread(row[name]) for name in classes)])
+        figures = [" ".join(filter(None, _with_interval(row, name))) for name in ("macro_f1", "accuracy")]
+        place = [cell_text(row["rank"])] if ranked else []
+        by_class = (spread(row[name]) for name in classes)
+        lines.append([*place, *shown, *figures, cell_text(row["cells"]), *by_class])
     write_text(path, "".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> tuple[str, str]:
+    return spread(row[name], row[f"{name}_sd"]), bounds(row.get(f"{name}_low"), row.get(f"{name}_high"))
 
 
 WRITERS: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
@@ -52,6 +65,13 @@ def spread(mean: float, sd: float = math.nan, digits: int = 3) -> str:
     if math.isnan(mean):
         return "–"
     return f"{mean:.{digits}f}" if math.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
+
+
+def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
+    """`[0.612, 0.668]`; nothing for what is undefined."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -43,8 +43,8 @@ class ClassInterval:
 class CellIntervals:
     """Scores of one row, means over seeds, with intervals from resampled clusters.
 
-    The intervals are about other patients (or fields) for the same trained heads; how much the heads differ from seed to
-    seed is told by the standard deviations alone.
+    The intervals are about other patients (or fields) for the same trained heads; how much the heads differ from seed
+    to seed is told by the standard deviations alone.
 
     Attributes:
         seeds: How many.
@@ -198,9 +198,7 @@ def design_effect(row: Evidence) -> float:
     return by_cluster / by_cell if by_cell else math.nan
 
 
-def _influence(
-    matrix: NDArray[np.float64], f1: NDArray[np.float64], counted: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _influence(matrix: NDArray[np.float64], f1: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(k + 1, k + 1) by how much one more cell in each place moves the macro F1."""
     both = (matrix.sum(0) + matrix.sum(1))[1:]
     use = counted & (both > 0)

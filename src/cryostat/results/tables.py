@@ -89,7 +89,7 @@ def summarise(records: Iterable[RunRecord]) -> tuple[pd.DataFrame, tuple[BrokenR
         as NaN; best macro F1 first within a dataset, split, protocol and fraction. And the runs that could not be read.
     """
     trials, broken = _trials(records)
-    by_row = _grouped(trials, lambda t: (_digest(t.records[0]), t.family, t.supports, None if t.complete else id(t)))
+    by_row = _grouped(trials, lambda t: (row_digest(t.records[0]), t.family, t.supports, None if t.complete else id(t)))
     rows = [_row(group) for group in by_row.values()]
     _name_variants(rows, [group[0].records[0] for group in by_row.values()])
     return _frame(rows), tuple(broken)
@@ -106,7 +106,9 @@ class _Reading:
 
 def _trials(records: Iterable[RunRecord]) -> tuple[list[Trial], list[BrokenRun]]:
     readings, broken = _read(record for record in records if record.benchmark == "cells")
-    units = _grouped(readings, lambda r: (_digest(r.record), _fold(r.record)[0], digest(r.record.settings.get("seed"))))
+    units = _grouped(
+        readings, lambda r: (row_digest(r.record), _fold(r.record)[0], digest(r.record.settings.get("seed")))
+    )
     trials = []
     for (_, family, _), group in units.items():
         try:
@@ -149,7 +151,7 @@ def _pooled(folds: Sequence[_Reading]) -> Scores:
     return tallies.scores(names, folds[0].scores.class_set)
 
 
-def _digest(record: RunRecord) -> str:
+def row_digest(record: RunRecord) -> str:
     """Hash of all in which the runs of a row must agree."""
     identity = {key: value for key, value in record.identity.items() if key not in VARYING}
     labels = {key: record.settings.get(key) for key in (*LABELS, "mpp") if key not in VARYING}

@@ -133,8 +133,9 @@ def _kept(path: Path, source: str) -> Tallies | None:
         if not isinstance(facts, Mapping) or (facts.get("format"), facts.get("source")) != (FORMAT, source):
             return None
         counts = np.array(facts["counts"], np.int64).reshape(4, -1).T
-        fields = pd.DataFrame(facts["fields"], dtype=object).astype({"nuclei": np.int64})
-    except (InputError, OSError, KeyError, ValueError, TypeError):
+        columns = {name: np.array(values, object) for name, values in facts["fields"].items()}
+        fields = pd.DataFrame(columns | {"nuclei": np.array(facts["fields"]["nuclei"], np.int64)})
+    except (InputError, OSError, KeyError, ValueError, TypeError, AttributeError):
         return None  # damaged: it is made again
     return Tallies(source, fields, counts)
 

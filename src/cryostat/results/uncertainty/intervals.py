@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from cryostat.core.errors import SettingError
 
@@ -65,8 +65,8 @@ def tails(clusters: int, level: float = LEVEL) -> tuple[float, float]:
         raise SettingError(f"level {level} of an interval", remedy="Choose a level between 0 and 1, such as 0.95")
     if clusters < 2:
         return 0.0, 1.0
-    reach = np.sqrt(clusters / (clusters - 1)) * t.ppf((1 - level) / 2, clusters - 1)
-    low = float(norm.cdf(reach))
+    reach = np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, (1 - level) / 2)
+    low = float(ndtr(reach))
     return low, 1 - low
 
 
@@ -123,14 +123,14 @@ def _bca(
         raise SettingError("a bca interval needs jackknife values", remedy="Choose the percentile interval")
     # Half of the ties count as below: scores take few values in small samples.
     below = (draws < value).mean(0) + (draws == value).mean(0) / 2
-    bias = norm.ppf(np.clip(below, 1 / (2 * len(draws)), 1 - 1 / (2 * len(draws))))
+    bias = ndtri(np.clip(below, 1 / (2 * len(draws)), 1 - 1 / (2 * len(draws))))
     change = np.nanmean(jackknife, 0) - jackknife
     scale = 6 * np.nansum(change**2, 0) ** 1.5
     acceleration = np.divide(np.nansum(change**3, 0), scale, out=np.zeros_like(scale), where=scale > 0)
     ends = []
     for tail in tails(clusters, level):
-        reach = bias + norm.ppf(tail)
-        ends.append(norm.cdf(bias + reach / (1 - acceleration * reach)))
+        reach = bias + ndtri(tail)
+        ends.append(ndtr(bias + reach / (1 - acceleration * reach)))
     flat = draws.reshape(len(draws), -1)
     found = [[np.nanquantile(column, q) for column, q in zip(flat.T, np.ravel(end), strict=True)] for end in ends]
     low, high = (np.array(end).reshape(value.shape) for end in found)
