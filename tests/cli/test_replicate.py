@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from cryostat.cases.simulated import simulate
+from cryostat.cells.replication import Choice, replicate_cells
 from cryostat.cli import cryostat
+from cryostat.core.files import write_json
+from cryostat.core.home import Home
+from cryostat.results.predictions import write_predictions
+from cryostat.results.records import RunRecord
+from cryostat.results.scores import score
 
 
 def run(*arguments, home, env=None):
@@ -23,7 +31,7 @@ def test_rows_that_wait_are_shown_with_reasons(tmp_path):
     shown = run("pathocellbench", "--table", "lizard", "--head", "linear", "--json", file, home=tmp_path)
     assert "Lizard, base split" in shown
     assert "0.6844" in shown
-    assert "waits for" in shown
+    assert "waits:" in shown
     assert "no dataset 'lizard'" in shown
     assert "cryostat data import lizard" in shown
     assert "the weights of uni2-h are not on this machine and are gated" in shown
@@ -33,6 +41,23 @@ def test_rows_that_wait_are_shown_with_reasons(tmp_path):
     assert len(rows) == 7
     assert rows[0]["ours"] is None
     assert rows[0]["obstacles"][0]["remedy"].startswith("Import it with")
+
+
+def test_a_finished_run_stands_beside_the_paper(tmp_path):
+    home = Home(tmp_path)
+    spec = replicate_cells(home, Choice(["lizard"], ["uni2-h"], ["linear"]))[0].rows[0].spec
+    settings = {**asdict(spec), "mode": "live", "mpp": 0, "head_settings": {"steps": 7}, "classes": {"1": "Plasma"}}
+    # Four fields with two plasma cells each, one of the eight called background: F1 = 14/15.
+    table = pd.DataFrame({"run_id": "r", "fov_id": [*"aabbccdd"], "tile": 0, "cell_id": range(8), "y_true": 1})
+    table = table.assign(y_pred=[0, 1, 1, 1, 1, 1, 1, 1])
+    write_predictions(home.runs / "r" / "predictions.parquet", table)
+    write_json(home.runs / "r" / "scores.json", score(table, {1: "Plasma"}, class_set="floating").to_dict())
+    RunRecord("r", "cells", "2026-01-01T00:00:00+00:00", {}, settings).save(home.runs / "r")
+    shown = run("pathocellbench", "--table", "lizard", "--encoder", "uni2-h", "--head", "linear", home=tmp_path)
+    assert "0.9333" in shown
+    assert "8 nuclei" in shown
+    assert "head.steps: 7 / 30000" in shown
+    assert "1 compared with runs in" in shown
 
 
 def test_marks_are_explained(tmp_path):

@@ -36,7 +36,7 @@ def show_cells(tables: Sequence[ReplicatedTable], home: Home) -> None:
     for table in shown:
         cells = sum(table.published.supports.values())
         _head(console, table.published, [f"test part of {cells:,} nuclei"] if cells else [])
-        console.print(_cells_table(table, numbers))
+        console.print(_cells_table(table, numbers, () if console.width >= ROOMY else ("accuracy",)))
         _show_below(console, table)
     _show_obstacles(console, shown, numbers)
     marks = {mark for table in shown for row in table.rows for mark in row.published.marks}
@@ -52,33 +52,61 @@ def _numbered(tables: Sequence[ReplicatedTable]) -> dict[Obstacle, int]:
     return {obstacle: number for number, obstacle in enumerate(dict.fromkeys(found), 1)}
 
 
-def _cells_table(table: ReplicatedTable, numbers: Mapping[Obstacle, int]) -> Table:
-    shares, drawn = any(row.published.fraction < 1 for row in table.rows), _table()
-    for name in ("model", "head"):
-        drawn.add_column(name, no_wrap=True)
-    for name in (*(["fields"] if shares else []), "paper", "", "ours", "95 %", "accuracy"):
-        drawn.add_column(name, justify="left" if name == "" else "right", no_wrap=True)
-    for name in ("within", "test part"):
-        drawn.add_column(name, no_wrap=True)
-    for row in table.rows:
-        share = [f"{row.published.fraction:.0%}"] if shares else []
-        drawn.add_row(row.published.model, row.published.head, *share, *_cells_figures(table, row, numbers))
+def _cells_table(table: ReplicatedTable, numbers: Mapping[Obstacle, int], without: Sequence[str]) -> Table:
+    """A row a published row; columns of our figures only where there are any."""
+    rows, drawn = table.rows, _table()
+    cells = [_cells_of(table, row, numbers) for row in rows]
+    shown = [name for name in cells[0] if name not in without and any(row[name] for row in cells)]
+    for name in shown:
+        drawn.add_column(
+            "" if name == "marks" else name, justify="right" if name in FIGURES else "left", no_wrap=name in FIGURES
+        )
+    for row in cells:
+        drawn.add_row(*(row[name] for name in shown))
     return drawn
 
 
-def _cells_figures(table: ReplicatedTable, row: ReplicatedRow, numbers: Mapping[Obstacle, int]) -> list[str]:
-    paper, marks = _four(row.published.metrics.get("macro_f1")), "".join(row.published.marks)
+ROOMY = 120
+"""Columns of a terminal below which accuracy is left out."""
+
+FIGURES = ("fields", "paper", "ours", "95 %", "accuracy")
+"""Columns of numbers, which are never broken."""
+
+
+def _cells_of(table: ReplicatedTable, row: ReplicatedRow, numbers: Mapping[Obstacle, int]) -> dict[str, str]:
+    """Heading to what a row shows under it."""
+    shares = any(other.published.fraction < 1 for other in table.rows)
+    ours = _ours_of(table, row)
+    return {
+        "model": row.published.model,
+        "head": row.published.head,
+        "fields": f"{row.published.fraction:.0%}" if shares else "",
+        "paper": _four(row.published.metrics.get("macro_f1")),
+        "marks": "".join(row.published.marks),
+        **{name: ours.get(name, "") for name in ("ours", "95 %", "accuracy")},
+        "within": ours.get("within", "") or _state(row, numbers),
+        "test part": ours.get("test part", ""),
+    }
+
+
+def _ours_of(table: ReplicatedTable, row: ReplicatedRow) -> dict[str, str]:
+    if row.ours is None:
+        return {}
     ours = row.ours
-    if ours is None:
-        what = ", ".join(str(numbers[obstacle]) for obstacle in row.obstacles)
-        planned = f"[dim]waits for[/] [red]{what}[/]" if what else "[cyan]can run[/]"
-        return [paper, marks, NOTHING, "", "", planned, ""]
-    spread = "" if math.isnan(ours.macro_f1_sd) else f" ± {ours.macro_f1_sd:.4f}"
-    test = {True: "the same counts", False: f"{ours.cells:,} nuclei", None: ""}[table.same_test(row)]
-    star = " *" if ours.departures else ""
-    interval = _interval(ours.low, ours.high)
-    verdict = VERDICTS[row.within] + star
-    return [paper, marks, f"{_four(ours.macro_f1)}{spread}", interval, _four(ours.accuracy), verdict, test]
+    spread = "" if math.isnan(ours.macro_f1_sd) else f" ± {ours.macro_f1_sd:.3f}"
+    return {
+        "ours": f"{_four(ours.macro_f1)}{spread}",
+        "95 %": _interval(ours.low, ours.high),
+        "accuracy": _four(ours.accuracy),
+        "within": (VERDICTS[row.within] or NOTHING) + (" *" if ours.departures else ""),
+        "test part": {True: "same counts", False: f"{ours.cells:,} nuclei", None: ""}[table.same_test(row)],
+    }
+
+
+def _state(row: ReplicatedRow, numbers: Mapping[Obstacle, int]) -> str:
+    """Of a row that has not run."""
+    what = ", ".join(str(numbers[obstacle]) for obstacle in row.obstacles)
+    return f"[dim]waits:[/] [red]{what}[/]" if what else "[cyan]can run[/]"
 
 
 def _show_below(console: Console, table: ReplicatedTable) -> None:
@@ -161,7 +189,7 @@ WIDE = 160
 
 def _cases_table(task: ReplicatedTask, metrics: Sequence[str]) -> Table:
     drawn = _table()
-    drawn.add_column("configuration", no_wrap=True)
+    drawn.add_column("configuration")
     for name in metrics:
         for heading in (NAMES[name], "ours", "95 %"):
             drawn.add_column(heading, justify="right", no_wrap=True)

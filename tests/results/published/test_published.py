@@ -87,6 +87,11 @@ def test_the_marked_rows_of_lizard_contradict_themselves_or_the_sheet():
     ]
 
 
+def test_rows_whose_columns_were_put_in_order():
+    moved = [table.name for table, row in rows_of("pathocellbench") if "c" in row.marks]
+    assert (moved.count("arctique"), moved.count("pannuke"), len(moved)) == (8, 5, 13)
+
+
 def test_classes_are_those_of_the_test_part():
     for table, row in rows_of("pathocellbench"):
         if row.per_class:
