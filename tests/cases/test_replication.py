@@ -12,7 +12,6 @@ from cryostat.cases.replication import (
     METRICS,
     CaseChoice,
     Figure,
-    quirks,
     replicate_cases,
 )
 from cryostat.cases.simulated import simulate
@@ -94,8 +93,8 @@ def test_tasks_that_the_cohort_lacks_say_so(found):
     assert task.rows[0].figures["macro_f1"].within is None
 
 
-def test_quirks_are_of_protocol_and_method():
-    told = quirks()
+def test_quirks_are_of_protocol_and_method(found):
+    told = found[1]["lgg-hgg"].quirks
     assert "splits.kind: 'complete-test' / 'kfold'" in told
     assert "core-bt.space: 'logits' / 'log_probs'" in told
 

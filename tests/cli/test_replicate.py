@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cryostat.cases.simulated import simulate
 from cryostat.cells.replication import Choice, replicate_cells
+from cryostat.cells.synthetic.dataset import make_dataset
 from cryostat.cli import cryostat
 from cryostat.core.files import write_json
 from cryostat.core.home import Home
@@ -58,6 +59,17 @@ def test_a_finished_run_stands_beside_the_paper(tmp_path):
     assert "8 nuclei" in shown
     assert "head.steps: 7 / 30000" in shown
     assert "1 compared with runs in" in shown
+
+
+def test_a_row_whose_run_fails_says_why(tmp_path):
+    make_dataset(Home(tmp_path), name="lizard", hospitals=1, patients=3, fields=1, size=64)
+    (tmp_path / "uni.bin").write_bytes(b"junk")
+    chosen = ["--table", "lizard", "--encoder", "uni", "--head", "linear", "--weights", tmp_path / "uni.bin"]
+    arguments = ["--home", tmp_path, "replicate", "pathocellbench", *chosen, "--run", "--device", "cpu"]
+    result = CliRunner().invoke(cryostat, list(map(str, arguments)))
+    assert result.exit_code == 1
+    assert "uni.bin: is damaged or no file of weights" in result.output.replace("\n", " ")
+    assert "1 wait" in result.output
 
 
 def test_marks_are_explained(tmp_path):

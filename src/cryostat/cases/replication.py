@@ -10,14 +10,15 @@ from typing import Any
 
 from cryostat.cases.cohort import Cohort, load_cohort
 from cryostat.cases.methods.core_bt.method import PUBLISHED, CoreBT
-from cryostat.cases.protocols import load_case_protocol
 from cryostat.cases.runs.spec import CaseSpec
 from cryostat.cases.runs.study import CaseOutcome, run_case_specs
 from cryostat.core.errors import SettingError
 from cryostat.core.home import Home
+from cryostat.core.identity import differences
 from cryostat.results.cases.scores import CaseScores
 from cryostat.results.cases.subsets import subset_name
 from cryostat.results.published import PublishedRow, PublishedTable, published_benchmark
+from cryostat.results.records import RunRecord
 
 BENCHMARK = "core-bt"
 """The published benchmark."""
@@ -45,9 +46,7 @@ METRICS = ("balanced_accuracy", "macro_precision", "macro_f1")
 EXPERTS, FUSION = "experts", "fusion"
 """The two runs of a task: stage 1 alone, and the whole."""
 
-SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {EXPERTS: {**PUBLISHED, "steps": 0}, FUSION: PUBLISHED}
-)
+SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType({EXPERTS: {**PUBLISHED, "steps": 0}, FUSION: PUBLISHED})
 """Settings of `core-bt` in each run: without a step of training the fusion is its experts."""
 
 
@@ -129,7 +128,7 @@ class ReplicatedTask:
         supports: Test patients of each class.
         rows: Its rows.
         runs: Names of our runs.
-        quirks: The rules and settings that differ from `standard` and from the method's own.
+        quirks: The rules and settings of the fusion that differ from `standard` and from the method's own.
         reason: Why there is nothing of ours; empty where there is.
         remedy: What to do about it.
     """
@@ -197,11 +196,11 @@ def replicate_cases(
     return tuple(_task(table, tasks[table.name], cohort, names, outcomes) for table in tables)
 
 
-def quirks() -> tuple[str, ...]:
-    """In what the published reading differs: of the protocol from `standard`, of the method from its own settings."""
-    own = {name: setting.default for name, setting in CoreBT.settings.items()}
-    settings = [f"core-bt.{name}: {value!r} / {own[name]!r}" for name, value in PUBLISHED.items() if own[name] != value]
-    return (*load_case_protocol(PROTOCOL).quirks(), *settings)
+def quirks_of(record: RunRecord) -> tuple[str, ...]:
+    """In what a run differs: its rules from `standard`, its settings from the method's own, as `name: run / usual`."""
+    usual = {name: setting.default for name, setting in CoreBT.settings.items()}
+    settings = record.settings["method_settings"]
+    return (*record.settings["quirks"], *(f"{CoreBT.name}.{line}" for line in differences(settings, usual)))
 
 
 def _modality(cohort: Cohort, what: str, choice: CaseChoice) -> str:
@@ -271,7 +270,7 @@ def _task(
         complete.supports,
         tuple(_row(row, scores, names, cohort) for row in table.rows),
         tuple(record.run_id for record in records.values()),
-        quirks(),
+        quirks_of(records[FUSION]),
     )
 
 

@@ -45,7 +45,7 @@ def pathocellbench(
     json_file: Path | None,
 ) -> None:
     """PathoCellBench: published macro F1 beside finished runs of the protocol paper, else what stands in their way."""
-    from cryostat.cells.replication import BENCHMARK, Choice, replicate_cells
+    from cryostat.cells.replication import BENCHMARK, FAILED, Choice, replicate_cells
     from cryostat.cli.options import of_encoders
     from cryostat.cli.replicate_tables import cells_as_json, show_cells
     from cryostat.results.published import published
@@ -57,6 +57,8 @@ def pathocellbench(
     found = replicate_cells(home, choice, run=run, limit=limit, device=device, batch_size=batch_size)
     show_cells(found, home)
     _keep(json_file, cells_as_json(found))
+    if any(obstacle.remedy == FAILED for table in found for row in table.rows for obstacle in row.obstacles):
+        raise SystemExit(1)
 
 
 @command.command("core-bt")

@@ -175,6 +175,7 @@ REMARKS = (
     "Published and own figures are of different patients: a figure that is not within may be the cohort's doing.",
     "gone: balanced accuracy where an ablated modality is withheld from the experts too (ablation full), not from the "
     "residual alone as published.",
+    "Each task draws its test patients for itself; the paper says that its tasks share theirs.",
     "What the paper calls accuracy and recall is balanced accuracy: the two are equal in all its rows.",
 )
 """What the reader of the tables should bear in mind."""

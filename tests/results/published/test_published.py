@@ -10,7 +10,7 @@ import pytest
 from cryostat.core.errors import SettingError
 from cryostat.encoders.registry import card
 from cryostat.results.cases.metrics import confusion_metrics
-from cryostat.results.published import BENCHMARKS, published, published_benchmark
+from cryostat.results.published import BENCHMARKS, published, published_benchmark, published_on
 
 CELLS = published_benchmark("pathocellbench")
 CASES = published_benchmark("core-bt")
@@ -201,6 +201,12 @@ def test_contradictions_say_what_and_what_follows():
     for name in BENCHMARKS:
         for found in published_benchmark(name).contradictions:
             assert all((found.claim, found.source, found.against, found.consequence))
+
+
+def test_rows_for_a_leaderboard():
+    assert published_on("lizard", "base") == CELLS.table("lizard").rows
+    assert [row.model for row in published_on("lizard", "base", 0.5)].count("uni2") == 1
+    assert published_on("lizard", "5fold") == ()
 
 
 def test_unknown_names_are_refused():

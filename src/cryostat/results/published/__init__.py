@@ -12,6 +12,7 @@ from cryostat.results.published.tables import (
     PublishedTable,
     published,
     published_benchmark,
+    published_on,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "PublishedTable",
     "published",
     "published_benchmark",
+    "published_on",
 ]

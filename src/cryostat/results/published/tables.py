@@ -187,6 +187,22 @@ def published(benchmark: str) -> tuple[PublishedTable, ...]:
     return published_benchmark(benchmark).tables
 
 
+def published_on(dataset: str, split: str, fraction: float = 1.0) -> tuple[PublishedRow, ...]:
+    """The published rows of one dataset, split and share of its training fields, for leaderboards.
+
+    Where two tables repeat such rows, those of the first.
+
+    Args:
+        dataset: Name of the dataset.
+        split: Name of our split.
+        fraction: Share of the training fields.
+    """
+    for table in (t for name in BENCHMARKS for t in published(name) if (t.dataset, t.split) == (dataset, split)):
+        if rows := tuple(row for row in table.rows if row.fraction == fraction):
+            return rows
+    return ()
+
+
 @cache
 def published_benchmark(name: str) -> PublishedBenchmark:
     """All that was published of a benchmark.
