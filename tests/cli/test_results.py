@@ -58,7 +58,7 @@ def test_runs_stand_side_by_side_best_first(home, put):
     assert result.exit_code == 0, result.output
     assert result.output.index("strong") < result.output.index("weak")
     # Seed 1: tumour 0.8, stroma 2/3, mean 0.733; with 1.0 of seed 0 the mean is 0.867.
-    assert "0.867 ± 0.189" in line_with(result.output, "strong")
+    assert line_with(result.output, "strong").split()[-4:] == ["0.867", "0.189", "0.875", "4"]
     assert "0.500" in line_with(result.output, "weak")
     assert "tumour" not in result.output
 
@@ -66,8 +66,28 @@ def test_runs_stand_side_by_side_best_first(home, put):
 def test_classes_on_request(home, put):
     put("vit", "base", [1, 1, 2, 1])
     output = results(home, "--per-class").output
-    assert line_with(output, "tumour").split() == ["encoder", "head", "tumour", "stroma"]
+    assert line_with(output, "encoder", "tumour").split() == ["encoder", "head", "tumour", "stroma"]
     assert line_with(output, "0.800").split() == ["vit", "linear", "0.800", "0.667"]
+
+
+def test_intervals_and_ranks_stand_beside_the_means(home, put):
+    for field in range(8):
+        put("strong", f"8fold-{field}", [1, 1, 2, 2])
+        put("weak", f"8fold-{field}", [1, 2, 2, 2])
+    output = results(home, "--per-class").output
+    assert line_with(output, "strong", "[1.000, 1.000]", "8/8").split()[3] == "1"
+    weak = line_with(output, "weak", "[0.733, 0.733]").split()
+    assert (weak[2], weak[3]) == ("8/8", "2")
+    # Tumour: 8 of 16 found, 8 predicted.
+    assert "0.667 [0.67, 0.67]" in line_with(output, "weak", "[0.67, 0.67]")
+    assert "Intervals over 8 fields of view" in output
+    assert "Equal ranks" in output
+    assert "rare" not in output
+
+
+def test_one_field_has_no_interval(home, put):
+    put("vit", "base", [1, 1, 2, 2])
+    assert "No intervals: all cells are of one field." in results(home).output
 
 
 def test_folds_that_lack_are_said_to_lack(home, put):

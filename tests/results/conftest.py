@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 from cryostat.core.files import write_json
 from cryostat.core.home import Home

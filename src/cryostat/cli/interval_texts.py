@@ -46,7 +46,7 @@ def caption(rows: pd.DataFrame) -> list[str]:
     lines = [_basis(number, str(first["cluster"]), float(first["effective_clusters"]), rows)]
     if rows["rank"].notna().any():
         lines.append(_power(number, str(first["cluster"]), rows))
-    if first["rare"]:
+    if first["rare"] and number > 1:
         lines.append(f"Rare, so that little can be said of them: {first['rare']}.")
     if rows["rank"].notna().any() and rows.loc[rows["complete"], "rank"].isna().any():
         lines.append("Rows without a rank were tested on other nuclei.")

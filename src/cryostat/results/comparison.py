@@ -134,7 +134,7 @@ def compare(first: Evidence, second: Evidence, *, draws: int | None = None, seed
     found = interval(measured[0] - measured[1], resampled, one.size)
     p = exchange_p(found.value, _exchanged(one, two, number, seed + 1), complete=can_enumerate(one.size, number))
     least = least_p(one.size, number)
-    reach = detectable(np.nanstd(resampled, 0), one.size) if least <= 1 - LEVEL else np.full(len(p), np.nan)
+    reach = detectable(_spread(resampled), one.size) if least <= 1 - LEVEL else np.full(len(p), np.nan)
     marks = [""] * len(HEADS) + [*one.rare]
     scores = [
         PairedScore(
@@ -196,6 +196,14 @@ def _exchanged(one: Evidence, two: Evidence, draws: int, seed: int) -> NDArray[n
         one, two = one.of_seeds([i for i, _ in pairs]), two.of_seeds([j for _, j in pairs])
     moved = exchanges(one.size, draws, seed).astype(np.float64) @ (two.statistics - one.statistics)
     return one.score(one.statistics.sum(0) + moved) - two.score(two.statistics.sum(0) - moved)
+
+
+def _spread(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3 + k) standard deviations over resamples; NaN for what none defines."""
+    known = ~np.isnan(resampled).all(0)
+    found = np.full(resampled.shape[1], np.nan)
+    found[known] = np.nanstd(resampled[:, known], 0)
+    return found
 
 
 def _seed_sd(row: Evidence) -> float:
