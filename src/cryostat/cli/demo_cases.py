@@ -15,7 +15,7 @@ TASK = "tumour_type"
 
 
 def demo_cases(console: Console, home: Home, folder: Path, seed: int) -> None:
-    """Simulate a cohort, type its patients from every subset of the modalities, and print that beside the best possible.
+    """Simulate a cohort, type its patients from every subset of the modalities, print it beside the best possible.
 
     Args:
         console: Where to print.

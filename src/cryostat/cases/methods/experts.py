@@ -117,7 +117,7 @@ def _fit_one(x: Tensor, lesson: Lesson, there: Tensor, strength: Tensor | None, 
         lesson,
         offer=Offer((), lesson.offer.present[fit, order]),
         allowed=lesson.allowed[fit, order],
-        weight=lesson.weight[fit, order],
+        weight=seen.weight[fit, order],
         inner=lesson.inner[fit, order],
         leaves=None,
     )
