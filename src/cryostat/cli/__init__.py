@@ -23,6 +23,7 @@ COMMANDS = {
     "results": ("cryostat.cli.results", "List and compare finished runs."),
     "replicate": ("cryostat.cli.replicate", "A paper's tables beside ours: paper, ours, interval, within it or not."),
     "compare": ("cryostat.cli.compare", "Differences between runs, with intervals and tests; loss under shift."),
+    "figures": ("cryostat.cli.figures", "Draw what finished runs found, ready for a paper or a talk."),
     "doctor": ("cryostat.cli.doctor", "What works on this machine, and the remedy for each lack."),
     "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
 }

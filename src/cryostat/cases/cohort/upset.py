@@ -19,35 +19,16 @@ from numpy.typing import NDArray
 
 from cryostat.cases.cohort.report import CohortReport, Pattern, TaskCounts
 from cryostat.core.errors import SettingError
-from cryostat.core.files import atomic_write
+from cryostat.core.figures import GREY, INK, PALE, STRIPE, STYLE, check_ending, save_figure
 
-ENDINGS = (".png", ".svg", ".pdf")
+__all__ = ["Layer", "check_ending", "draw_upset", "upset_figure"]
+
 MOST_PATTERNS = 24
 """Columns that are drawn; the rarest beyond are added up in a line below."""
 
-INK, GREY, PALE, STRIPE = "#22262b", "#6b747e", "#d5dae0", "#f3f5f7"
 CLASS_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#6a51a3")
 """Okabe and Ito's palette, told apart by colour-blind readers too."""
 NO_CLASS = "#c9ced4"
-
-STYLE: Mapping[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
-    "font.size": 8,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.6,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cryostat",
-}
 
 BELOW: Mapping[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top", "size": 6, "color": GREY}
 
@@ -72,14 +53,6 @@ class Layer:
     patients: NDArray[np.int64]
 
 
-def check_ending(path: Path) -> None:
-    """Raise a SettingError unless `path` ends in a form that can be drawn."""
-    if path.suffix.lower() not in ENDINGS:
-        raise SettingError(
-            f"{path} ends in none of {', '.join(ENDINGS)}", remedy="Name the figure upset.pdf, for example"
-        )
-
-
 def draw_upset(report: CohortReport, path: Path, *, by: str | None = None) -> None:
     """Draw who has what.
 
@@ -93,16 +66,10 @@ def draw_upset(report: CohortReport, path: Path, *, by: str | None = None) -> No
     Raises:
         SettingError: The ending is another, or the cohort has no such task.
     """
-    check_ending(path)
+    check_ending(path, "upset.pdf")
     with rc_context(dict(STYLE)):
         figure = upset_figure(report, by=by)
-        with atomic_write(path) as stream:
-            figure.savefig(stream, format=path.suffix[1:].lower(), dpi=300, metadata=_metadata(path))
-
-
-def _metadata(path: Path) -> dict[str, None]:
-    """No date in the file: the same cohort draws the same bytes."""
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+    save_figure(figure, path)
 
 
 def upset_figure(report: CohortReport, *, by: str | None = None) -> Figure:

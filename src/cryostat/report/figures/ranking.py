@@ -1,0 +1,149 @@
+"""Models in order: scores with intervals and rank groups, and differences of pairs."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cryostat.core.figures import GREY
+from cryostat.report.figures.marks import beside, few_ticks, interval, limits, rows
+from cryostat.report.figures.style import (
+    BETTER,
+    NORMAL,
+    SMALL,
+    WORSE,
+    Look,
+    canvas,
+    checked,
+    fitting,
+    grid,
+    heads_in_order,
+    looks,
+    number,
+    ranged,
+    share_axis,
+    signed,
+    styled,
+    widest,
+)
+
+ROW = 4.2
+"""Height of a row, mm."""
+
+
+@styled
+def ranking_figure(
+    frame: pd.DataFrame, *, metric: str = "macro F1", title: str = "", note: str = "", width: float | None = None
+) -> Figure:
+    """Models from best to worst.
+
+    Args:
+        frame: A row a model: `label`, `value`, and where known `low`, `high`, `rank` (models that cannot be told apart
+            share one) and `kind` (models of one kind are of one colour).
+        metric: What the values are.
+        title: Above the figure.
+        note: Below it: what the intervals and n are.
+        width: mm; by default a column, or a page for long names.
+
+    Raises:
+        InputError: The table lacks a column, or has no row.
+    """
+    table = checked(frame, "ranking", ("label", "value"), ("low", "high", "rank", "kind"))
+    table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
+    kinds = looks(heads_in_order(map(str, table["kind"].dropna())))
+    labels, told = [str(label) for label in table["label"]], [_ranked(row) for row in table.itertuples()]
+    wide = width or fitting(labels, told, least=24)
+    alt = _ranking_alt(table, metric)
+    figure = canvas(wide, 9 + ROW * len(table), title=title, note=note, alt=alt, series=kinds)
+    axes = figure.subplots()
+    rows(axes, labels)
+    plain = Look(BETTER, "o")
+    for at, row in enumerate(table.itertuples()):
+        interval(axes, at, row.value, row.low, row.high, kinds.get(str(row.kind), plain))
+    heading = ("      [95 %]" if table["low"].notna().any() else "") + (
+        "       rank" if table["rank"].notna().any() else ""
+    )
+    beside(axes, told, heading)
+    grid(axes, "x")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(*limits([table["value"], table["low"], table["high"]], margin=0.06))
+    few_ticks(axes, wide - widest(labels) - widest(told, SMALL) - 8)
+    share_axis(axes)
+    axes.set_xlabel(metric)
+    return figure
+
+
+def _ranked(row: object) -> str:
+    value, low, high, rank = (getattr(row, name) for name in ("value", "low", "high", "rank"))
+    parts = [number(value), f"[{ranged(low, high)}]" if ranged(low, high) else ""]
+    return "  ".join(part for part in (*parts, "" if pd.isna(rank) else str(int(rank))) if part)
+
+
+def _ranking_alt(table: pd.DataFrame, metric: str) -> str:
+    best, worst = table.iloc[0], table.iloc[-1]
+    told = f"{len(table)} models by {metric}. Best: {best['label']} with {_figure(best)}"
+    return f"{told}; last: {worst['label']} with {_figure(worst)}." if len(table) > 1 else f"{told}."
+
+
+def _figure(row: pd.Series) -> str:
+    reach = ranged(row["low"], row["high"])
+    return number(row["value"], 3) + (f" (95 % interval {reach})" if reach else "")
+
+
+@styled
+def differences_figure(
+    frame: pd.DataFrame, *, metric: str = "macro F1", title: str = "", note: str = "", width: float | None = None
+) -> Figure:
+    """Differences of pairs of models on the same cases, as a forest: on the right of 0 the first is better.
+
+    Args:
+        frame: A row a pair: `first`, `second`, `difference`, `low`, `high`, and where known `p` (adjusted for the
+            number of pairs).
+        metric: What is compared.
+        title: Above the figure.
+        note: Below it: the test, the adjustment, n.
+        width: mm; by default a column, or a page for long names.
+
+    Raises:
+        InputError: The table lacks a column, or has no row.
+    """
+    table = checked(frame, "differences", ("first", "second", "difference", "low", "high"), ("p",))
+    table = table.sort_values("difference", ascending=False, kind="stable", ignore_index=True)
+    single = table["first"].nunique() == 1
+    labels = list(table["second"]) if single else [f"{row.first}\n− {row.second}" for row in table.itertuples()]
+    high = ROW if single else 1.5 * ROW
+    told = [_compared(row) for row in table.itertuples()]
+    wide = width or fitting(labels, told, least=18)
+    figure = canvas(wide, 9 + high * len(table), title=title, note=note, alt=_differences_alt(table, metric))
+    axes = figure.subplots()
+    rows(axes, labels, size=NORMAL if single else SMALL)
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    for at, row in enumerate(table.itertuples()):
+        sure = row.low > 0 or row.high < 0
+        colour = GREY if not sure else BETTER if row.difference > 0 else WORSE
+        interval(axes, at, row.difference, row.low, row.high, Look(colour, "o", filled=sure))
+    heading = "difference [95 %]" + ("  p" if table["p"].notna().any() else "")
+    beside(axes, told, heading)
+    grid(axes, "x")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(*limits([table["low"], table["high"], table["difference"], [0.0]], margin=0.06))
+    axes.set_xlabel(f"{metric}: {table['first'].iloc[0]} − row" if single else f"difference in {metric}")
+    few_ticks(axes, wide - widest(labels, NORMAL if single else SMALL) - widest(told, SMALL) - 8)
+    axes.xaxis.set_major_formatter(lambda value, _: signed(value))
+    return figure
+
+
+def _compared(row: object) -> str:
+    difference, low, high, p = (getattr(row, name) for name in ("difference", "low", "high", "p"))
+    text = f"{signed(difference)} [{number(low)}, {number(high)}]"
+    return text if pd.isna(p) else f"{text}  {'<0.001' if p < 0.001 else f'{p:.3f}' if p < 0.0995 else f'{p:.2f}'}"
+
+
+def _differences_alt(table: pd.DataFrame, metric: str) -> str:
+    told = ((table["low"] > 0) | (table["high"] < 0)).sum()
+    top = table.iloc[0]
+    return (
+        f"Differences in {metric} of {len(table)} pairs of models, {told} of them with a 95 % interval that excludes "
+        f"0. Largest: {top['first']} above {top['second']} by {signed(top['difference'], 3)} "
+        f"({signed(top['low'])} to {signed(top['high'])})."
+    )
