@@ -125,8 +125,8 @@ def test_the_test_holds_its_level():
 
 def test_the_detectable_difference_is_about_three_standard_errors():
     # For many clusters: 1.96 + 0.84 standard errors.
-    assert detectable(np.array([0.01]), 10_000)[0] == pytest.approx(0.028, abs=2e-4)
-    assert np.isnan(detectable(np.array([0.01]), 1)[0])
+    assert detectable(np.array([0.01]), np.array([1e4]))[0] == pytest.approx(0.028, abs=2e-4)
+    assert np.isnan(detectable(np.array([0.01]), np.array([1.0]))[0])
     assert least_p(3, 10_000) == 0.25
     assert least_p(100, 9_999) == 1e-4
 

@@ -8,7 +8,8 @@ import pytest
 from cell_rows import row, simulated
 
 from cryostat.core.errors import InputError
-from cryostat.results.intervals import CellIntervals, cell_intervals, design_effect, effective_number, intervals_of
+from cryostat.results.evidence import effective_number
+from cryostat.results.intervals import CellIntervals, cell_intervals, design_effect, intervals_of
 from cryostat.results.kept import INTERVALS
 from cryostat.results.records import find_runs
 from cryostat.results.uncertainty import interval

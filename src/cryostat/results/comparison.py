@@ -14,7 +14,7 @@ from cryostat.results.evidence import HEADS, Evidence, check_same_nuclei, draws_
 from cryostat.results.intervals import weights, with_nan, without_nan
 from cryostat.results.kept import kept
 from cryostat.results.records import RunRecord
-from cryostat.results.uncertainty import LEVEL, Estimate, exchange_p, exchanges, interval
+from cryostat.results.uncertainty import LEVEL, Estimate, exchange_p, exchanges, jackknife_interval, standard_error
 from cryostat.results.uncertainty.resampling import can_enumerate
 
 POWER = 0.8
@@ -131,10 +131,11 @@ def compare(first: Evidence, second: Evidence, *, draws: int | None = None, seed
     number = draws or draws_for(one.size)
     resampled = _difference(one, two, weights(one.size, number, seed))
     measured = np.stack([one.total(), two.total()])
-    found = interval(measured[0] - measured[1], resampled, one.size)
+    left_out = one.left_out() - two.left_out()
+    found = jackknife_interval(measured[0] - measured[1], resampled, left_out, one.effective)
     p = exchange_p(found.value, _exchanged(one, two, number, seed + 1), complete=can_enumerate(one.size, number))
     least = least_p(one.size, number)
-    reach = detectable(_spread(resampled), one.size) if least <= 1 - LEVEL else np.full(len(p), np.nan)
+    reach = detectable(standard_error(left_out), one.effective) if least <= 1 - LEVEL else np.full(len(p), np.nan)
     marks = [""] * len(HEADS) + [*one.rare]
     scores = [
         PairedScore(
@@ -198,34 +199,25 @@ def _exchanged(one: Evidence, two: Evidence, draws: int, seed: int) -> NDArray[n
     return one.score(one.statistics.sum(0) + moved) - two.score(two.statistics.sum(0) - moved)
 
 
-def _spread(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3 + k) standard deviations over resamples; NaN for what none defines."""
-    known = ~np.isnan(resampled).all(0)
-    found = np.full(resampled.shape[1], np.nan)
-    found[known] = np.nanstd(resampled[:, known], 0)
-    return found
-
-
 def _seed_sd(row: Evidence) -> float:
     macro = row.score_seeds(row.statistics.sum(0))[:, 0]
     return float(np.std(macro, ddof=1)) if row.seeds > 1 else float("nan")
 
 
-def detectable(spread: NDArray[np.float64], clusters: int, level: float = LEVEL) -> NDArray[np.float64]:
+def detectable(error: NDArray[np.float64], effective: NDArray[np.float64], level: float = LEVEL) -> NDArray[np.float64]:
     """Smallest true difference that a two-sided test finds with a power of `POWER`.
 
     Args:
-        spread: (m,) standard deviations of the difference over resamples of the clusters.
-        clusters: How many clusters.
+        error: (m,) standard errors of the difference.
+        effective: (m,) effective numbers of clusters.
         level: One less the level of the test.
 
     Returns:
         (m,) NaN for fewer than two clusters.
     """
-    if clusters < 2:
-        return np.full_like(spread, np.nan)
-    reach = stdtrit(clusters - 1, 1 - (1 - level) / 2) + stdtrit(clusters - 1, POWER)
-    return np.asarray(reach * spread * np.sqrt(clusters / (clusters - 1)))
+    freedom = np.maximum(1.0, effective - 1)
+    reach = stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, POWER)
+    return np.where(effective > 1 + 1e-9, reach * error, np.nan)
 
 
 def least_p(clusters: int, draws: int) -> float:

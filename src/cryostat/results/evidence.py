@@ -136,6 +136,17 @@ class Evidence:
         unknown = (support == 0) & (self.supports > 0) | ~self.counted
         return np.concatenate([np.stack(heads, -1), np.where(unknown, np.nan, f1)], -1)
 
+    @cached_property
+    def effective(self) -> NDArray[np.float64]:
+        """(3 + k) effective number of clusters: of cells for the means, of its true cells for each class."""
+        cells = self.by_cluster[0].sum((1, 2))
+        by_class = self.by_cluster[0].sum(2)[:, 1:]
+        return np.array([effective_number(sizes) for sizes in (*[cells] * len(HEADS), *by_class.T)])
+
+    def left_out(self) -> NDArray[np.float64]:
+        """(clusters, 3 + k) scores with one cluster left out."""
+        return self.score(self.statistics.sum(0) - self.statistics)
+
     def total(self) -> NDArray[np.float64]:
         """(3 + k) scores of the whole, the mean over seeds."""
         return self.score(self.statistics.sum(0))
@@ -155,6 +166,11 @@ class Evidence:
         return replace(
             self, fields=fields, clusters=clusters, confusions=confusions, counted=self.counted & there, key=key
         )
+
+
+def effective_number(sizes: NDArray[np.float64]) -> float:
+    """Kish's effective number of clusters: as many as there are when they are of equal size."""
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else float("nan")
 
 
 def rarity(support: int, clusters: int, kind: str) -> str:

@@ -15,7 +15,7 @@ from cryostat.core.errors import InputError
 from cryostat.results.evidence import HEADS, Evidence, draws_for, evidence
 from cryostat.results.kept import kept
 from cryostat.results.records import RunRecord
-from cryostat.results.uncertainty import LEVEL, Estimate, Estimates, interval, resample
+from cryostat.results.uncertainty import LEVEL, Estimate, Estimates, jackknife_interval, resample
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def cell_intervals(row: Evidence, *, draws: int | None = None, level: float = LE
     if not row.cells:
         raise InputError("holds no cell with a true class", where="predictions table", remedy="Score labelled cells")
     number = draws or draws_for(row.size)
-    found = interval(row.total(), row.score(weights(row.size, number, seed) @ row.statistics), row.size, level=level)
+    resampled = row.score(weights(row.size, number, seed) @ row.statistics)
+    found = jackknife_interval(row.total(), resampled, row.left_out(), row.effective, level=level, bounds=(0.0, 1.0))
     by_seed = row.score_seeds(row.statistics.sum(0))
     heads = {name: found.at(i) for i, name in enumerate(HEADS)}
     return CellIntervals(
@@ -145,7 +146,7 @@ def cell_intervals(row: Evidence, *, draws: int | None = None, level: float = LE
         cells=row.cells,
         clusters=row.size,
         kind=row.kind,
-        effective_clusters=effective_number(row.by_cluster[0].sum((1, 2))),
+        effective_clusters=float(row.effective[0]),
         design_effect=design_effect(row),
         draws=number,
         level=level,
@@ -175,11 +176,6 @@ def weights(clusters: int, draws: int, seed: int = 0) -> NDArray[np.float64]:
     drawn = resample(clusters, draws, seed).astype(np.float64)
     drawn.flags.writeable = False
     return drawn
-
-
-def effective_number(sizes: NDArray[np.float64]) -> float:
-    """Kish's effective number of clusters: as many as there are when they are of equal size."""
-    return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else math.nan
 
 
 def design_effect(row: Evidence) -> float:

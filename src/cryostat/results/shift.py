@@ -132,9 +132,7 @@ def shift(base: Evidence, shifted: Evidence, *, draws: int | None = None, seed: 
     drawn, shared = _drawn(one, two, number, seed)
     whole = _scores(one, two, there, (np.ones((1, one.size)), np.ones((1, two.size))))
     measured, resampled = _with_macro(whole, whole)[:, 0], _with_macro(_scores(one, two, there, drawn), whole)
-    least = min(one.size, two.size)
-    change = interval(measured[1] - measured[0], resampled[1] - resampled[0], least)
-    matched = interval(measured[2] - measured[0], resampled[2] - resampled[0], least)
+    change, matched = (_interval(measured[i] - measured[0], resampled[i] - resampled[0], one, two) for i in (1, 2))
     names = [name for name, known in zip(one.names.values(), there, strict=True) if known]
     scores = _shift_scores(names, measured, change, matched, *(row.supports[there] for row in (one, two)))
     return Shift(
@@ -150,6 +148,13 @@ def shift(base: Evidence, shifted: Evidence, *, draws: int | None = None, seed: 
         ),
         groups=tuple(group for column in _columns(two) for group in group_scores(two, column)),
     )
+
+
+def _interval(value: Floats, resampled: Floats, one: Evidence, two: Evidence) -> Estimates:
+    """The smaller of the two effective numbers of clusters tells how much to trust the resamples."""
+    least = round(min(one.effective[0], two.effective[0]))
+    number = max(2, least) if min(one.size, two.size) > 1 else 1
+    return interval(value, resampled, number, method="centred")
 
 
 def _shift_scores(

@@ -1,0 +1,66 @@
+"""Intervals for clusters of unlike sizes: the bootstrap's shape, the jackknife's width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
+
+from cryostat.results.uncertainty.intervals import LEVEL, Estimates
+
+
+def standard_error(left_out: NDArray[Any]) -> NDArray[np.float64]:
+    """Jackknife standard errors.
+
+    Args:
+        left_out: (clusters, m) scores with one cluster left out; undefined ones are passed over.
+
+    Returns:
+        (m,) NaN where fewer than two are defined.
+    """
+    known = ~np.isnan(left_out)
+    number = known.sum(0)
+    enough = number > 1
+    mean = np.where(known, left_out, 0).sum(0) / np.maximum(1, number)
+    squares = np.where(known, (left_out - mean) ** 2, 0).sum(0)
+    return np.where(enough, np.sqrt((number - 1) / np.maximum(1, number) * squares), np.nan)
+
+
+def jackknife_interval(
+    value: NDArray[Any],
+    draws: NDArray[Any],
+    left_out: NDArray[Any],
+    effective: ArrayLike,
+    *,
+    level: float = LEVEL,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimates:
+    """Percentiles of resampled values, moved onto the value, at the width that the jackknife and Student's t ask for.
+
+    Where few clusters hold most of the cells, resamples are too narrow and lie to one side, and the number of clusters
+    says too much; the effective number stands in for it (Carter, Schnepel and Steigerwald, Review of Economics and
+    Statistics 2017).
+
+    Args:
+        value: (m,) what was measured.
+        draws: (B, m) the same on each resample of the clusters; undefined ones are passed over.
+        left_out: (clusters, m) the same with one cluster left out.
+        effective: (m,) or one for all, the effective number of clusters.
+        level: Coverage wanted.
+        bounds: Least and largest value there is.
+
+    Returns:
+        The intervals; NaN where the value is undefined or rests on one cluster.
+    """
+    numbers = np.broadcast_to(np.asarray(effective, np.float64), value.shape)
+    errors = standard_error(left_out)
+    ends = np.full((2, len(value)), np.nan)
+    for i in np.flatnonzero(~np.isnan(value) & ~np.isnan(errors) & (numbers > 1 + 1e-9)):
+        known = draws[~np.isnan(draws[:, i]), i]
+        spread = known.std() if len(known) else 0.0
+        reach = stdtrit(max(1.0, numbers[i] - 1), (1 + level) / 2) * errors[i] / spread if spread > 0 else 0.0
+        low, middle, high = np.quantile(known, [ndtr(-reach), 0.5, ndtr(reach)]) if len(known) else [value[i]] * 3
+        ends[:, i] = np.clip([low + value[i] - middle, high + value[i] - middle], *bounds)
+    return Estimates(np.asarray(value, np.float64), ends[0], ends[1], len(left_out), level)
