@@ -48,6 +48,13 @@ def test_what_does_not_vary_has_no_width_and_one_cluster_no_interval():
         assert np.isnan(jackknife_interval(np.array([value]), np.full((100, 1), 0.3), same, effective).low[0])
 
 
+def test_few_clusters_have_students_interval():
+    values = np.array([0.2, 0.4, 0.6])
+    found = jackknife_interval(np.array([0.4]), np.full((10, 1), 0.4), left_out_means(values), 3.0)
+    # Standard deviation 0.2, t of 2 degrees of freedom 4.303.
+    assert found.high[0] - 0.4 == pytest.approx(4.303 * 0.2 / np.sqrt(3), abs=1e-3)
+
+
 def test_it_holds_the_truth_where_few_clusters_hold_most_rows():
     rng, held, trials = np.random.default_rng(2), 0, 400
     for trial in range(trials):

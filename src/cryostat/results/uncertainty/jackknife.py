@@ -10,6 +10,9 @@ from scipy.special import ndtr, stdtrit
 
 from cryostat.results.uncertainty.intervals import LEVEL, Estimates
 
+FEW = 6
+"""Below as many clusters there are too few different resamples to tell a shape: the interval is Student's."""
+
 
 def standard_error(left_out: NDArray[Any]) -> NDArray[np.float64]:
     """Jackknife standard errors.
@@ -58,9 +61,17 @@ def jackknife_interval(
     errors = standard_error(left_out)
     ends = np.full((2, len(value)), np.nan)
     for i in np.flatnonzero(~np.isnan(value) & ~np.isnan(errors) & (numbers > 1 + 1e-9)):
-        known = draws[~np.isnan(draws[:, i]), i]
-        spread = known.std() if len(known) else 0.0
-        reach = stdtrit(max(1.0, numbers[i] - 1), (1 + level) / 2) * errors[i] / spread if spread > 0 else 0.0
-        low, middle, high = np.quantile(known, [ndtr(-reach), 0.5, ndtr(reach)]) if len(known) else [value[i]] * 3
-        ends[:, i] = np.clip([low + value[i] - middle, high + value[i] - middle], *bounds)
+        reach = stdtrit(max(1.0, numbers[i] - 1), (1 + level) / 2) * errors[i]
+        shape = _shape(draws[:, i], reach) if len(left_out) >= FEW else (-reach, reach)
+        ends[:, i] = np.clip(value[i] + np.array(shape), *bounds)
     return Estimates(np.asarray(value, np.float64), ends[0], ends[1], len(left_out), level)
+
+
+def _shape(draws: NDArray[Any], reach: float) -> tuple[float, float]:
+    """How far an interval reaches below and above the median of resamples, were these as wide as they should be."""
+    known = draws[~np.isnan(draws)]
+    spread = float(known.std()) if len(known) else 0.0
+    if not spread:
+        return 0.0, 0.0
+    low, middle, high = np.quantile(known, [ndtr(-reach / spread), 0.5, ndtr(reach / spread)])
+    return float(low - middle), float(high - middle)
