@@ -129,3 +129,12 @@ def test_unusable_folders_are_named(home, put):
     put("b", 1)
     (home.runs / "half").mkdir()
     assert "half: run.json does not exist" in compare(home).output
+
+
+def test_a_single_run_is_shown_with_its_interval(home, put):
+    put("weak", 1)
+    arguments = ["--home", str(home.root), "results", "show", "weak"]
+    output = CliRunner(env={"COLUMNS": "160"}).invoke(cryostat, arguments).output
+    assert (
+        "macro F1 0.733 [0.733, 0.733] · accuracy 0.750 [0.750, 0.750]: 95 % intervals over 8 fields of view" in output
+    )

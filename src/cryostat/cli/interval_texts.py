@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cryostat.results.intervals import CellIntervals
+
 PLURALS = {"patient": "patients", "field": "fields of view", "patient or field": "patients or fields of view"}
 """What is resampled, as a reader says it."""
 
@@ -24,6 +26,17 @@ def figures() -> dict[str, Callable[[Mapping[str, Any]], str]]:
         "accuracy [95 %]": lambda row: _with_interval(row, "accuracy"),
         "cells": lambda row: f"{row['cells']:,}",
     }
+
+
+def run_line(found: CellIntervals) -> str:
+    """The means of one run with their intervals; empty where there is none."""
+    from cryostat.results.export import bounds
+
+    if math.isnan(found.macro_f1.low):
+        return ""
+    means = {"macro F1": found.macro_f1, "accuracy": found.accuracy}
+    shown = " · ".join(f"{name} {m.value:.3f} {bounds(m.low, m.high)}" for name, m in means.items())
+    return f"{shown}: 95 % intervals over {found.clusters} {PLURALS[found.kind]}"
 
 
 def class_with_interval(row: Mapping[str, Any], column: str) -> str:

@@ -199,12 +199,21 @@ def show(home: Home, run_id: str) -> None:
     else:
         scores, segmentation = record.cell_scores(), record.segmentation()
         print_scores(console, scores)
+        _print_intervals(console, record, scores)
         console.print(_confusion(scores))
         if segmentation is not None:
             print_segmentation(console, segmentation)
     for failure in record.failures:
         console.print("failed: " + ", ".join(f"{key} {value}" for key, value in failure.items()), markup=False)
     console.print(f"Folder: [cyan]{record.folder}[/]")
+
+
+def _print_intervals(console: Console, record: RunRecord, scores: Scores) -> None:
+    from cryostat.cli.interval_texts import run_line
+    from cryostat.results.intervals import intervals_of
+
+    if scores.cells and (line := run_line(intervals_of([record]))):
+        console.print(line, highlight=False, markup=False)
 
 
 def find_run(home: Home, run_id: str) -> RunRecord:
