@@ -50,7 +50,7 @@ def command(home: Home, results: Sequence[str], out: Path, form: str, only: Sequ
         drawn += 1
         console.print(f"Drew [cyan]{path}[/]", highlight=False)
     if wanted:
-        console.print(f"{drawn} figures are in [cyan]{out}[/]", highlight=False)
+        console.print(f"{drawn} of {len(wanted)} figures are in [cyan]{out}[/]", highlight=False)
     print_remarks(console, list(dict.fromkeys((*broken, *unreadable))))
 
 
@@ -62,13 +62,16 @@ def _chosen(home: Home, results: Iterable[str]) -> tuple[list[RunRecord], list[B
 
     records: dict[str, RunRecord] = {}
     broken: list[BrokenRun] = []
-    for text in results or [str(home.root)]:
+    homes = [] if results else [home]
+    for text in results:
         folder = Path(text).expanduser()
         if folder.is_dir() and not (folder / RECORD).is_file():
-            found = find_runs(AnyHome(folder.resolve()))
-            records |= {record.run_id: record for record in found.records}
-            broken += found.broken
+            homes.append(AnyHome(folder.resolve()))
         else:
             record = find_run(home, text)
             records[record.run_id] = record
+    for one in homes:
+        found = find_runs(one)
+        records |= {record.run_id: record for record in found.records}
+        broken += found.broken
     return list(records.values()), broken

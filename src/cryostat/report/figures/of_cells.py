@@ -281,7 +281,7 @@ def size_of(encoder: str) -> dict[str, float]:
 
 def slides_of(training_data: str) -> float | None:
     """Slides that the words of a card speak of: `3.1 million H&E and IHC slides`, `58,000 slides`."""
-    found = re.search(r"([\d.,]*\d)( million)? (?:[\w&]+ ){0,4}?slides", training_data)
+    found = re.search(r"([\d.,]*\d)( million)? (?:(?!tiles\b|of\b)[\w&]+ ){0,4}?slides", training_data)
     if found is None:
         return None
     return float(found[1].replace(",", "")) * (1e6 if found[2] else 1)
