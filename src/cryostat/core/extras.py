@@ -5,19 +5,23 @@ from __future__ import annotations
 from cryostat.core.errors import MissingExtraError
 
 EXTRAS = {
+    "anndata": "anndata",
     "h5py": "formats",
     "huggingface_hub": "encoders",
     "lmdb": "formats",
     "matplotlib": "figures",
+    "mlflow": "mlflow",
     "nibabel": "volumes",
     "openpyxl": "formats",
     "peft": "training",
     "safetensors": "encoders",
     "segmentation_models_pytorch": "training",
+    "tensorboard": "tensorboard",
     "timm": "encoders",
     "torch": "encoders",
     "torchvision": "encoders",
     "transformers": "encoders",
+    "wandb": "wandb",
 }
 """Import name of an optional package to the extra that installs it."""
 
