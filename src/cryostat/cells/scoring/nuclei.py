@@ -167,7 +167,7 @@ def truncated_mean_class(
         semantic: (H, W) class ids.
         instances: (H, W) nucleus ids.
     """
-    index = index_nuclei(torch.from_numpy(np.ascontiguousarray(instances)))
+    index = index_nuclei(torch.from_numpy(np.array(instances)))  # a copy: torch wants to be able to write
     classes = index.truncated_means(torch.from_numpy(np.ascontiguousarray(semantic, np.int64)))
     return index.ids.numpy(), classes.numpy()
 
