@@ -68,9 +68,9 @@ def heads_figure(
     for axes, dataset in zip(panels, datasets, strict=True):
         rows(axes, encoders)
         _panel(axes, frozen[frozen["dataset"] == dataset], encoders, heads, tall)
-        _baselines(axes, supervised[supervised["dataset"] == dataset])
         here = table[table["dataset"] == dataset]
         axes.set_xlim(*limits([here["value"], here["low"], here["high"]], margin=0.07))
+        _baselines(axes, supervised[supervised["dataset"] == dataset])
         if len(datasets) > 1 or not title:
             axes.set_title(str(dataset), size=NORMAL, pad=9 if len(supervised) else 4, loc="left")
         few_ticks(axes, (wide - widest(encoders)) / len(datasets) - 8)
@@ -115,15 +115,18 @@ def _baselines(axes: Axes, supervised: pd.DataFrame) -> None:
         if pd.notna(row.low) and pd.notna(row.high):
             axes.axvspan(row.low, row.high, color=GREY, alpha=0.13, linewidth=0, zorder=0.5)
         axes.axvline(row.value, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=2)
+        low, high = axes.get_xlim()
+        # The name must not run into the heading of the gains, on the right.
+        side = "right" if (row.value - low) / (high - low) > 0.6 else "center"
         axes.annotate(
             str(row.head),
             (row.value, 1),
-            (0, 1.5),
+            (1 if side == "right" else 0, 1.5),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             size=SMALL,
             color=GREY,
-            ha="center",
+            ha=side,
             va="bottom",
             annotation_clip=False,
         )
