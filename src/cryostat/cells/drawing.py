@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -130,28 +130,33 @@ def painted(drawn: Image.Image, instances: NDArray[Any], styles: Mapping[int, St
         instances: (H, W) nucleus ids, 0 background.
         styles: Nucleus id to its style; others are left as they are.
     """
-    ink = _inked(drawn.size, instances, styles)
+    ink = next(_inked(drawn.size, instances, [styles]))
     mixed = np.asarray(drawn, np.float32) * (1 - ink[..., 3:]) + ink[..., :3]
     return Image.fromarray(np.clip(mixed + 0.5, 0, 255).astype(np.uint8))
 
 
-def overlay(size: tuple[int, int], instances: NDArray[Any], styles: Mapping[int, Style]) -> Image.Image:
-    """Painted nuclei alone, RGBA: what `painted` lays over a picture of that size (width, height)."""
-    ink = _inked(size, instances, styles)
-    cover = ink[..., 3:]
-    color = np.divide(ink[..., :3], cover, out=np.zeros_like(ink[..., :3]), where=cover > 0)
-    pixels = np.concatenate([color, 255 * cover], 2)
-    return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8), "RGBA")
+def overlays(
+    size: tuple[int, int], instances: NDArray[Any], ways: Iterable[Mapping[int, Style]]
+) -> Iterator[Image.Image]:
+    """Painted nuclei alone, RGBA: what `painted` lays over a picture of that size (width, height), in several ways."""
+    for ink in _inked(size, instances, ways):
+        cover = ink[..., 3:]
+        color = np.divide(ink[..., :3], cover, out=np.zeros_like(ink[..., :3]), where=cover > 0)
+        pixels = np.concatenate([color, 255 * cover], 2)
+        yield Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8), "RGBA")
 
 
-def _inked(size: tuple[int, int], instances: NDArray[Any], styles: Mapping[int, Style]) -> NDArray[np.float32]:
-    """(H, W, 4) colour times opacity, and opacity."""
+def _inked(
+    size: tuple[int, int], instances: NDArray[Any], ways: Iterable[Mapping[int, Style]]
+) -> Iterator[NDArray[np.float32]]:
+    """(H, W, 4) colour times opacity, and opacity, for each way of painting the same nuclei."""
     ids = nucleus_ids(instances)
-    kinds = [Style(None), *dict.fromkeys(styles.values())]
-    number = {style: i for i, style in enumerate(kinds)}
-    style_of = np.array([0, *(number[styles[int(i)]] if int(i) in styles else 0 for i in ids)], np.int16)
     labels = _enlarged(nucleus_index(instances, ids), (size[0] * OVERSAMPLED, size[1] * OVERSAMPLED))
-    return _averaged(_ink(labels, style_of.take(labels), kinds))
+    for styles in ways:
+        kinds = [Style(None), *dict.fromkeys(styles.values())]
+        number = {style: i for i, style in enumerate(kinds)}
+        style_of = np.array([0, *(number[styles[int(i)]] if int(i) in styles else 0 for i in ids)], np.int16)
+        yield _averaged(_ink(labels, style_of.take(labels), kinds))
 
 
 def _ink(labels: NDArray[np.int32], which: NDArray[np.int16], kinds: Sequence[Style]) -> NDArray[np.float32]:

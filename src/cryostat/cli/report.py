@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,10 @@ import click
 
 if TYPE_CHECKING:
     from cryostat.core.home import Home
+    from cryostat.results.records import BrokenRun, RunRecord
+
+OF_BENCHMARK = {"cells": ("dataset", "encoder", "head"), "cases": ("cohort", "task", "method")}
+"""Filters that runs of one benchmark alone can pass."""
 
 
 @click.command("report")
@@ -34,11 +39,27 @@ def command(home: Home, /, out: Path, title: str, patients: bool, **filters: tup
 
     from cryostat.cli.case_results import print_remarks
     from cryostat.report.site import build_report
-    from cryostat.results.records import find_runs
 
-    found = find_runs(home, **{name: values or None for name, values in filters.items()})
-    index = build_report(found.records, out, home=home, title=title, patients=patients, broken=found.broken)
+    records, broken = _chosen(home, filters)
+    index = build_report(records, out, home=home, title=title, patients=patients, broken=broken)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     console = Console()
-    print_remarks(console, found.broken)
-    console.print(f"{len(found.records)} runs, {size / 1e6:.1f} MB: [cyan]{index}[/]", highlight=False, soft_wrap=True)
+    print_remarks(console, broken)
+    console.print(f"{len(records)} runs, {size / 1e6:.1f} MB: [cyan]{index}[/]", highlight=False, soft_wrap=True)
+
+
+def _chosen(home: Home, filters: Mapping[str, tuple[str, ...]]) -> tuple[tuple[RunRecord, ...], tuple[BrokenRun, ...]]:
+    """The runs that pass; filters of one benchmark alone leave the other out."""
+    from cryostat.results.records import find_runs
+
+    given = {benchmark: any(filters[name] for name in names) for benchmark, names in OF_BENCHMARK.items()}
+    chosen: list[RunRecord] = []
+    broken: tuple[BrokenRun, ...] = ()
+    for benchmark, others in (("cells", OF_BENCHMARK["cases"]), ("cases", OF_BENCHMARK["cells"])):
+        if any(given.values()) and not given[benchmark]:
+            continue
+        asked = {name: values or None for name, values in filters.items() if name not in others}
+        found = find_runs(home, benchmark=benchmark, **asked)
+        chosen += found.records
+        broken = found.broken
+    return tuple(chosen), broken

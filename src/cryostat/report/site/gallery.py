@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from cryostat.cells.dataset import CellDataset, load_dataset
-from cryostat.cells.drawing import Style, Window, class_colors, densest_window, for_display, overlay, painted
+from cryostat.cells.drawing import Style, Window, class_colors, densest_window, for_display, overlays, painted
 from cryostat.cells.pictures.nuclei import MISSED, UNSCORED, WRONG, Pen, class_styles, error_styles, field_nuclei
 from cryostat.cells.pictures.sheet import choose_fields
 from cryostat.core.errors import CryostatError
@@ -21,7 +21,7 @@ from cryostat.report.site.data import CellBoard, CellRow, Study
 from cryostat.results.predictions import PROBABILITY
 from cryostat.results.records import RunRecord
 
-SIDE = 960
+SIDE = 840
 """Longest side of a picture, pixels."""
 
 FIELD_UM = 500.0
@@ -67,7 +67,7 @@ class Error:
     truth: str
     predicted: str
     confidence: float
-    where: str
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _gallery(
     shown = {fov: _shown(fov, i, len(chosen), ids) for i, fov in enumerate(chosen)}
     views = [_field(dataset, fov, shown[fov], tables, pictures, f"{stem}-field{i + 1}") for i, fov in enumerate(chosen)]
     errors = confident_errors(leading)
-    crops = [_crop(dataset, row, i, pictures, f"{stem}-error{i + 1}", ids) for i, row in enumerate(_few(errors))]
+    crops = [_crop(dataset, row, pictures, f"{stem}-error{i + 1}", ids) for i, row in enumerate(_few(errors))]
     colors = class_colors(dataset)
     return Gallery(
         board.dataset,
@@ -224,24 +224,27 @@ def _layers(
 ) -> Iterator[Layer]:
     instances = np.asarray(dataset.instances(fov))[window.slices]
     colors, pen = class_colors(dataset), Pen.at(dataset.mpp(fov) * (window.x1 - window.x0) / size[0])
+    planned = list(_planned(dataset, fov, tables, colors, pen))
+    pictured = overlays(size, instances, [styles for *_, styles in planned])
+    for number, ((kind, model, about, _), image) in enumerate(zip(planned, pictured, strict=True)):
+        yield Layer(kind, model, pictures.keep(image, f"{stem}-{number}-{kind}"), about)
 
-    def keep(styles: Mapping[int, Style], name: str) -> str:
-        return pictures.keep(overlay(size, instances, styles), f"{stem}-{name}")
 
+def _planned(
+    dataset: CellDataset, fov: str, tables: Mapping[str, pd.DataFrame], colors: Mapping[int, str], pen: Pen
+) -> Iterator[tuple[str, str, str, Mapping[int, Style]]]:
+    """Kind of layer, model, words, and how each nucleus is painted."""
     truth = dataset.cells_of(fov)
     styles = class_styles(truth["cell_id"], truth["class_id"], colors, pen)
-    yield Layer("truth", "", keep(styles, "truth"), f"{len(truth):,} nuclei outlined by their annotated class")
-    for i, (model, table) in enumerate(tables.items()):
+    yield "truth", "", f"{len(truth):,} nuclei outlined by their annotated class", styles
+    for model, table in tables.items():
         nuclei = field_nuclei(dataset, table, fov)
         states = nuclei["state"].value_counts()
         wrong, scored = int(states.get(WRONG, 0) + states.get(MISSED, 0)), len(nuclei) - int(states.get(UNSCORED, 0))
         counts = f"{wrong:,} of {scored:,} nuclei wrong"
         said = class_styles(nuclei["cell_id"], nuclei["predicted"], colors, pen)
-        yield Layer(
-            "prediction", model, keep(said, f"m{i + 1}"), f"nuclei by the class that {model} predicts, {counts}"
-        )
-        faults = error_styles(nuclei, colors, pen)
-        yield Layer("errors", model, keep(faults, f"m{i + 1}-errors"), f"errors of {model}: {counts}")
+        yield "prediction", model, f"nuclei by the class that {model} predicts, {counts}", said
+        yield "errors", model, f"errors of {model}: {counts}", error_styles(nuclei, colors, pen)
 
 
 def confident_errors(table: pd.DataFrame) -> pd.DataFrame:
@@ -264,7 +267,7 @@ def _few(errors: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in kept.head(WORST).iterrows()]
 
 
-def _crop(dataset: CellDataset, row: pd.Series, number: int, pictures: Pictures, stem: str, ids: bool) -> Error:
+def _crop(dataset: CellDataset, row: pd.Series, pictures: Pictures, stem: str, ids: bool) -> Error:
     fov, cell = str(row["fov_id"]), int(row["cell_id"])
     known = dataset.cells_of(fov).set_index("cell_id").loc[cell]
     window = _around(dataset, fov, float(known["centroid_y"]), float(known["centroid_x"]))
@@ -279,7 +282,7 @@ def _crop(dataset: CellDataset, row: pd.Series, number: int, pictures: Pictures,
         names.get(int(row["y_true"]), f"class {row['y_true']}"),
         names.get(int(row["y_pred"]), f"class {row['y_pred']}"),
         float(row["confidence"]),
-        f"{fov}, nucleus {cell}" if ids else f"nucleus {number + 1}",
+        f"{fov}, nucleus {cell}" if ids else "",
     )
 
 

@@ -45,6 +45,17 @@
   });
   document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
+  all(".scroll").forEach((box, at) => {
+    const table = box.querySelector("table");
+    new ResizeObserver(() => {
+      if (box.scrollWidth > box.clientWidth + 4) {
+        box.tabIndex = 0;
+        box.setAttribute("role", "region");
+        box.setAttribute("aria-label", `Table ${at + 1}, which scrolls`);
+      } else box.removeAttribute("tabindex");
+    }).observe(table);
+  });
+
   /* Filters of all tables of a page. */
   const bar = document.querySelector("[data-filters]");
   if (bar) {
