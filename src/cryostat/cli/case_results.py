@@ -67,6 +67,7 @@ def print_case(console: Console, record: RunRecord) -> None:
         for arm in arms:
             table.add_row(arm.ablation, arm.offered, *(_figure(vars(arm.metrics[m]) | {"n": 0}, 0) for m in metrics))
         console.print(table)
+    console.print("All offered, everybody: patients by true (rows) and predicted class, mean of repeats and seeds")
     console.print(_confusion(scores))
     _print_flags(console, [record])
 
@@ -81,8 +82,7 @@ def _confusion(scores: CaseScores) -> Table:
     from rich.text import Text
 
     arm = scores.of()
-    title = "All offered, everybody: patients by true (rows) and predicted class, mean of repeats and seeds"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for name in scores.classes:
         table.add_column(Text(name), justify="right")
