@@ -24,6 +24,7 @@ COMMANDS = {
     "replicate": ("cryostat.cli.replicate", "A paper's tables beside ours: paper, ours, interval, within it or not."),
     "compare": ("cryostat.cli.compare", "Differences between runs, with intervals and tests; loss under shift."),
     "figures": ("cryostat.cli.figures", "Draw what finished runs found, ready for a paper or a talk."),
+    "report": ("cryostat.cli.report", "A report of finished runs: a static site that opens from a file, offline."),
     "export": ("cryostat.cli.export", "Runs and datasets for other tools: AnnData, QuPath, tables, Croissant, trackers."),
     "doctor": ("cryostat.cli.doctor", "What works on this machine, and the remedy for each lack."),
     "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
