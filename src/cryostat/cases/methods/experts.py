@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cryostat.cases.methods.base import Lesson, Offer, Setting, number
-from cryostat.cases.methods.batched import balanced_weight
-from cryostat.cases.methods.probe import Probe, fit_probe
+from cryostat.cases.methods.batched import balanced_weight, on_threads
+from cryostat.cases.methods.probe import Probe, alike, fit_probe
 from cryostat.core.errors import SettingError
 
 EXPERT_SETTINGS: Mapping[str, Setting] = {
@@ -82,46 +82,32 @@ def fit_experts(lesson: Lesson, choice: Mapping[str, Any]) -> Experts:
     Raises:
         SettingError: A strength below 0, or 0 in some fits alone.
     """
-    strength = number(lesson, choice, "strength")
-    kinds, place = torch.unique(torch.stack([lesson.split.double(), strength.double()]), dim=1, return_inverse=True)
-    first = torch.stack([(place == kind).nonzero()[0, 0] for kind in range(kinds.shape[1])])
-    chosen = None if bool((strength == 0).all()) else strength[first]
+    few, place = alike(lesson, choice, ("strength",))
+    strength = number(few, choice, "strength")
+    chosen = None if bool((strength == 0).all()) else strength
     if chosen is not None and bool((chosen <= 0).any()):
         raise SettingError(
             "is no penalty for all fits of a batch",
             where=f"setting strength = {float(chosen.min()):g}",
             remedy="Give a number above 0, or 0 in every fit to let the inner folds choose",
         )
-    return _fit(lesson.of_fits(first), chosen, bool(choice["balanced"])).of_fits(place)
+    return _fit(few, chosen, bool(choice["balanced"])).of_fits(place)
 
 
 def _fit(lesson: Lesson, strength: Tensor | None, balanced: bool) -> Experts:
     blocks = masked(lesson.offer.blocks, lesson.offer.present)
-    probes = tuple(
-        _fit_one(block, lesson, lesson.offer.present[..., m], strength, balanced) for m, block in enumerate(blocks)
-    )
+    there = lesson.offer.present
+
+    def fit_one(m: int) -> Probe:
+        return _fit_one(blocks[m], lesson, there[..., m], strength, balanced)
+
+    probes = tuple(on_threads(fit_one, range(len(blocks))))
     log_prior = lesson.prior().log()
     said = torch.stack([probe.out_of_fold for probe in probes], 2)
-    there = lesson.offer.present & torch.stack([probe.learnt for probe in probes], -1)[:, None]
-    return Experts(probes, log_prior, torch.where(there[..., None], said, log_prior[:, None, None]))
+    spoke = there & torch.stack([probe.learnt for probe in probes], -1)[:, None]
+    return Experts(probes, log_prior, torch.where(spoke[..., None], said, log_prior[:, None, None]))
 
 
 def _fit_one(x: Tensor, lesson: Lesson, there: Tensor, strength: Tensor | None, balanced: bool) -> Probe:
-    """Fitted on the rows that have the modality alone; its words out of fold are put back in the lesson's order."""
     seen = replace(lesson, weight=lesson.weight * there)
-    weight = balanced_weight(seen) if balanced else seen.weight
-    # Rows first that count: a modality that few patients have then costs little.
-    order = (weight > 0).int().argsort(dim=-1, descending=True, stable=True)[:, : max(1, int((weight > 0).sum(-1).max()))]
-    fit = torch.arange(lesson.fits, device=x.device)[:, None]
-    rows = replace(
-        lesson,
-        offer=Offer((), lesson.offer.present[fit, order]),
-        allowed=lesson.allowed[fit, order],
-        weight=seen.weight[fit, order],
-        inner=lesson.inner[fit, order],
-        leaves=None,
-    )
-    probe = fit_probe(x[fit, order], rows, weight[fit, order], strength)
-    said = lesson.prior().log()[:, None].repeat(1, x.shape[1], 1)
-    said[fit, order] = probe.out_of_fold
-    return replace(probe, out_of_fold=said)
+    return fit_probe(x, lesson, balanced_weight(seen) if balanced else seen.weight, strength)

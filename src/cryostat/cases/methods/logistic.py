@@ -1,7 +1,7 @@
 """Multinomial logistic regressions by the hundred: many weights and strengths of the same patients in one product.
 
-All jobs of a split (each inner fold left out, each strength) share its embeddings, so that their parameters stand side by
-side in one matrix product. Double precision throughout: what is found does not depend on what else is in the batch.
+All jobs of a split (each inner fold left out, each strength) share its embeddings, so that their parameters stand side
+by side in one matrix product. Double precision throughout: what is found does not depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Regressions:
         """One job of each split: (S,) to J = 1."""
         split = torch.arange(len(index), device=index.device)
         chosen = (self.bias, self.occurring, self.log_prior)
-        return Regressions(self.weight[split, :, index, :][:, :, None], *(part[split, index][:, None] for part in chosen))
+        return Regressions(
+            self.weight[split, :, index, :][:, :, None], *(part[split, index][:, None] for part in chosen)
+        )
 
 
 def with_prior(logits: Tensor, occurring: Tensor, log_prior: Tensor) -> Tensor:
@@ -61,8 +63,9 @@ def with_prior(logits: Tensor, occurring: Tensor, log_prior: Tensor) -> Tensor:
 def fit_regressions(x: Tensor, allowed: Tensor, weight: Tensor, strength: Tensor, log_prior: Tensor) -> Regressions:
     """Minimise Σ_i w_i · −log Σ_{c allowed} p_ic + λ/2 · ‖W‖² for each job; the intercept is not penalised.
 
-    For certain labels this is scikit-learn's LogisticRegression with C = 1/λ. For partial labels it descends by the same
-    steps, whose measure is a curvature that also bounds theirs (the majorisation of EM).
+    For certain labels this is scikit-learn's LogisticRegression with C = 1/λ (2/λ of two classes, where it has one
+    vector of coefficients and not two). For partial labels it descends by the same steps to where EM would end: what
+    is allowed only takes curvature away, so that the same measure bounds it.
 
     Args:
         x: (S, n, D).
@@ -77,7 +80,7 @@ def fit_regressions(x: Tensor, allowed: Tensor, weight: Tensor, strength: Tensor
     occurring = torch.einsum("snj,snc->sjc", weight, spread) > 0
     room = max(1, _ROOM // max(1, x.shape[1] * occurring[0].numel()))
     parts = [
-        _descend(*(part.double() for part in (x[s], weight[s], strength[s])), allowed[s], occurring[s])
+        _descend(x[s].double(), weight[s], strength[s].double(), allowed[s], occurring[s])
         for s in torch.arange(len(x)).split(room)
     ]
     found = torch.cat(parts).mT
@@ -109,7 +112,8 @@ class _Objective:
         gram = torch.stack([(x * self.weight[..., j, None]).mT @ x for j in range(self.weight.shape[-1])], 1) * share
         ridge = strength[..., None].repeat(1, 1, x.shape[-1])
         ridge[..., -1] = 1e-6
-        return torch.linalg.inv(gram + torch.diag_embed(ridge))
+        inverse: Tensor = torch.linalg.inv(gram + torch.diag_embed(ridge))
+        return inverse
 
     def __call__(self, point: Tensor) -> tuple[Tensor, Tensor]:
         """(S, J) values and gradients of the shape of the point."""
@@ -124,7 +128,8 @@ class _Objective:
 
     def natural(self, slope: Tensor) -> Tensor:
         """The slope in units of the curvature."""
-        return torch.einsum("sjde,secj->sdcj", self.metric, slope)
+        steepest: Tensor = torch.einsum("sjde,secj->sdcj", self.metric, slope)
+        return steepest
 
 
 def _descend(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from cryostat.cases.methods.base import Lesson
+from cryostat.cases.methods.base import Lesson, number
 from cryostat.cases.methods.batched import partial_loss, weighted_mean
 from cryostat.cases.methods.logistic import Regressions, fit_regressions
 
@@ -33,9 +35,7 @@ class Probe:
 
     def of_fits(self, index: Tensor) -> Probe:
         """The same for chosen fits."""
-        return Probe(
-            self.final.of_splits(index), self.strength[index], self.inner_loss[index], self.out_of_fold[index]
-        )
+        return Probe(self.final.of_splits(index), self.strength[index], self.inner_loss[index], self.out_of_fold[index])
 
     @property
     def learnt(self) -> Tensor:
@@ -56,34 +56,62 @@ def fit_probe(x: Tensor, lesson: Lesson, weight: Tensor, strength: Tensor | None
         weight: (F, n): what each row counts.
         strength: (F,) if given; else the inner folds choose from `STRENGTHS`.
     """
-    folds = int(lesson.inner.max()) + 1
-    grid = _grid(lesson.fits, strength).to(x)
+    # Rows that count come first and alone: a modality that few patients have costs little.
+    counting = weight > 0
+    order = counting.int().argsort(dim=-1, descending=True, stable=True)[:, : max(1, int(counting.sum(-1).max()))]
+    fit = torch.arange(lesson.fits, device=x.device)[:, None]
+    labels = _Labels(lesson.allowed[fit, order], lesson.inner[fit, order], weight[fit, order])
+    probe = _fit_rows(x[fit, order], labels, _grid(lesson.fits, strength).to(x))
+    unseen = x.new_zeros(lesson.allowed.shape).log_softmax(-1)
+    unseen[fit, order] = probe.out_of_fold
+    return replace(probe, out_of_fold=unseen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    allowed: Tensor
+    inner: Tensor
+    weight: Tensor
+
+
+def _fit_rows(x: Tensor, labels: _Labels, grid: Tensor) -> Probe:
+    """Jobs are all pairs of a fold left out (the last: none) and a strength (F, G)."""
+    fits, strengths = grid.shape
+    folds = int(labels.inner.max()) + 1
     left_out = torch.arange(folds + 1, device=x.device)
-    learnt_from = (lesson.inner[..., None] != left_out) & (lesson.inner >= 0)[..., None]
-    counted = (weight[..., None] * learnt_from).repeat_interleave(grid.shape[1], -1)
-    prior = _priors(lesson, learnt_from).log().repeat_interleave(grid.shape[1], 1)
-    regressions = fit_regressions(x, lesson.allowed, counted, grid.repeat(1, folds + 1), prior)
-    unseen = _by_left_out_fold(regressions.log_probabilities(x), lesson.inner, grid.shape[1])
-    losses = torch.stack(
-        [weighted_mean(partial_loss(unseen[:, :, g], lesson.allowed), weight) for g in range(grid.shape[1])], -1
-    )
+    counted = labels.weight[..., None] * (labels.inner[..., None] != left_out)
+    prior = _priors(labels.allowed, counted).log().repeat_interleave(strengths, 1)
+    jobs = counted.repeat_interleave(strengths, -1)
+    regressions = fit_regressions(x, labels.allowed, jobs, grid.repeat(1, folds + 1), prior)
+    unseen = _by_left_out_fold(regressions.log_probabilities(x), labels.inner, strengths)
+    said = [partial_loss(unseen[:, :, g], labels.allowed) for g in range(strengths)]
+    losses = torch.stack([weighted_mean(loss, labels.weight) for loss in said], -1)
     inner_loss, best = losses.min(-1)
-    place = torch.arange(lesson.fits, device=x.device)
-    return Probe(regressions.job(folds * grid.shape[1] + best), grid[place, best], inner_loss, unseen[place, :, best])
+    fit = torch.arange(fits, device=x.device)
+    return Probe(regressions.job(folds * strengths + best), grid[fit, best], inner_loss, unseen[fit, :, best])
 
 
 def _grid(fits: int, strength: Tensor | None) -> Tensor:
     return torch.tensor(STRENGTHS).expand(fits, -1) if strength is None else strength[:, None]
 
 
-def _priors(lesson: Lesson, learnt_from: Tensor) -> Tensor:
-    """(F, K + 1, C): the prior without each inner fold, and that of all."""
-    counts = torch.einsum("fnc,fn,fnk->fkc", lesson.targets(), lesson.weight, learnt_from.float()) + 0.5
+def _priors(allowed: Tensor, counted: Tensor) -> Tensor:
+    """(F, K + 1, C): shares of the classes without each inner fold, and of all, half a patient added to each."""
+    spread = allowed.float() / allowed.sum(-1, keepdim=True).clamp(min=1)
+    counts = counted.mT @ spread + 0.5
     return counts / counts.sum(-1, keepdim=True)
 
 
 def _by_left_out_fold(said: Tensor, inner: Tensor, strengths: int) -> Tensor:
     """(F, n, J, C) of all jobs to (F, n, G, C) float32 by those that left the row's fold out."""
-    by_fold = said.unflatten(2, (-1, strengths))
+    by_fold: Tensor = said.unflatten(2, (-1, strengths))
     index = inner.clamp(min=0)[..., None, None, None].expand(-1, -1, 1, *by_fold.shape[3:])
     return by_fold.gather(2, index)[:, :, 0].float()
+
+
+def alike(lesson: Lesson, choice: Mapping[str, Any], names: Sequence[str]) -> tuple[Lesson, Tensor]:
+    """One fit for each split and values of these settings, and for each fit the place of the one that is like it."""
+    numbers = [number(lesson, choice, name).double() for name in names]
+    kinds, place = torch.unique(torch.stack([lesson.split.double(), *numbers]), dim=1, return_inverse=True)
+    first = torch.stack([(place == kind).nonzero()[0, 0] for kind in range(kinds.shape[1])])
+    return lesson.of_fits(first), place

@@ -35,6 +35,8 @@ class Shown:
 
     def to_residual(self) -> Tensor:
         """(F, n, Σ d_m): the input of Φ."""
+        if self.residual is self.counted:
+            return torch.cat(self.blocks, -1)
         return torch.cat([block * self.residual[..., m, None] for m, block in enumerate(self.blocks)], -1)
 
 

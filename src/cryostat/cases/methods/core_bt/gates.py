@@ -53,6 +53,7 @@ class SoftmaxGate(Gate):
         self.scored = Scored(chance, widths)
 
     def forward(self, blocks: tuple[Tensor, ...], counted: Tensor, said: Tensor) -> Tensor:
+        """Softmax of the scores."""
         return shared_out(self.scored(blocks, counted), counted)
 
 
@@ -66,6 +67,7 @@ class SigmoidGate(Gate):
         self.scored = Scored(chance, widths)
 
     def forward(self, blocks: tuple[Tensor, ...], counted: Tensor, said: Tensor) -> Tensor:
+        """Twice the sigmoid of each score."""
         return 2 * torch.sigmoid(self.scored(blocks, counted)) * counted
 
 
@@ -77,6 +79,7 @@ class SureGate(Gate):
         self._temperature, self._sureness = temperature[:, None, None], sureness
 
     def forward(self, blocks: tuple[Tensor, ...], counted: Tensor, said: Tensor) -> Tensor:
+        """Softmax of the sureness."""
         return shared_out(self._sureness(said) / self._temperature, counted)
 
 
@@ -88,6 +91,7 @@ class StaticGate(Gate):
         self.bias = nn.Parameter(torch.zeros(fits, 1, modalities, classes))
 
     def forward(self, blocks: tuple[Tensor, ...], counted: Tensor, said: Tensor) -> Tensor:
+        """Softmax of what was learnt, (F, n, M, 1 or C)."""
         return shared_out(self.bias.expand(-1, counted.shape[1], -1, -1), counted[..., None], dim=2)
 
 
@@ -95,6 +99,7 @@ class UniformGate(Gate):
     """The same weight for all that is there."""
 
     def forward(self, blocks: tuple[Tensor, ...], counted: Tensor, said: Tensor) -> Tensor:
+        """One over the number of those that count."""
         return counted / counted.sum(-1, keepdim=True).clamp(min=1)
 
 
