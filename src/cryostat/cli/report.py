@@ -27,9 +27,12 @@ OF_BENCHMARK = {"cells": ("dataset", "encoder", "head"), "cases": ("cohort", "ta
 @click.option("--task", multiple=True, help="Only this task.")
 @click.option("--method", multiple=True, help="Only this method.")
 @click.option("--title", default="", help="Headline; by default what was tested.")
+@click.option(
+    "--no-figures", "figures", is_flag=True, default=True, flag_value=False, help="Leave out the paper-ready figures."
+)
 @click.option("--patients", is_flag=True, help="Name fields of view by their ids, which may tell the patient.")
 @click.pass_obj
-def command(home: Home, /, out: Path, title: str, patients: bool, **filters: tuple[str, ...]) -> None:
+def command(home: Home, /, out: Path, title: str, figures: bool, patients: bool, **filters: tuple[str, ...]) -> None:
     """Write a report of finished runs: a static site that opens from a file, offline.
 
     Without filters, all finished runs. Filters of cells (dataset, encoder, head) and of cases (cohort, task, method)
@@ -41,7 +44,7 @@ def command(home: Home, /, out: Path, title: str, patients: bool, **filters: tup
     from cryostat.report.site import build_report
 
     records, broken = _chosen(home, filters)
-    index = build_report(records, out, home=home, title=title, patients=patients, broken=broken)
+    index = build_report(records, out, home=home, title=title, patients=patients, figures=figures, broken=broken)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     console = Console()
     print_remarks(console, broken)

@@ -42,7 +42,7 @@ def pages(site) -> dict[str, Seen]:
 
 def test_every_kind_of_page_is_there(pages):
     kinds = {name.partition("-")[0] for name in pages}
-    assert kinds >= {"index.html", "methods.html", "dataset", "cohort", "encoder", "method", "gallery"}
+    assert kinds >= {"index.html", "methods.html", "figures.html", "dataset", "cohort", "encoder", "method", "gallery"}
 
 
 def test_links_lead_to_files_of_the_report(site, pages):
@@ -90,7 +90,7 @@ def test_no_patient_is_named(site):
 
 def test_fields_are_named_where_asked(study_home, tmp_path):
     found = find_runs(study_home, dataset="squares")
-    build_report(found.records, tmp_path, home=study_home, patients=True)
+    build_report(found.records, tmp_path, home=study_home, patients=True, figures=False)
     assert "Jane-Doe-0-slide" in (tmp_path / "gallery-squares.html").read_text("utf-8")
 
 
@@ -141,14 +141,14 @@ def test_a_report_is_small(site):
 def test_other_files_are_never_written_over(study_home, tmp_path):
     (tmp_path / "thesis.docx").write_text("years of work")
     with pytest.raises(SettingError, match="no report of ours"):
-        build_report(find_runs(study_home).records, tmp_path, home=study_home)
+        build_report(find_runs(study_home).records, tmp_path, home=study_home, figures=False)
 
 
 def test_an_older_report_is_replaced_whole(study_home, tmp_path):
     records = find_runs(study_home, dataset="lizard").records
-    build_report(find_runs(study_home, dataset="squares").records, tmp_path, home=study_home)
+    build_report(find_runs(study_home, dataset="squares").records, tmp_path, home=study_home, figures=False)
     assert (tmp_path / "dataset-squares.html").exists()
-    build_report(records, tmp_path, home=study_home)
+    build_report(records, tmp_path, home=study_home, figures=False)
     assert (tmp_path / "dataset-lizard.html").exists()
     assert not (tmp_path / "dataset-squares.html").exists()
     assert not list((tmp_path / "images").glob("*"))
@@ -156,13 +156,13 @@ def test_an_older_report_is_replaced_whole(study_home, tmp_path):
 
 def test_nothing_to_report_is_said(study_home, tmp_path):
     with pytest.raises(SettingError, match="no finished run"):
-        build_report((), tmp_path, home=study_home)
+        build_report((), tmp_path, home=study_home, figures=False)
 
 
 def test_filters_of_one_benchmark_leave_the_other_out(study_home, tmp_path):
     def report(*options: str) -> list[str]:
         out = tmp_path / "-".join(options).replace("/", "")
-        arguments = ["--home", str(study_home.root), "report", "-o", str(out), *options]
+        arguments = ["--home", str(study_home.root), "report", "-o", str(out), "--no-figures", *options]
         result = CliRunner().invoke(cryostat, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return sorted(path.name.partition("-")[0] for path in Path(out).glob("*-*.html"))

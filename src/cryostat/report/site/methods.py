@@ -36,7 +36,8 @@ class Methods:
         machines: Machine to runs on it.
         phases: Phase to seconds over all runs.
         energy: What that came to.
-        frozen: Runs whose encoder is proven unchanged, runs whose encoder was trained, runs without a proof.
+        frozen: Runs whose encoder is proven unchanged, those with a trained one, those in which it changed though it
+            should not have, and those without one to prove anything of.
         failures: Reason to how often it occurred.
         clusters: What was resampled, in words.
     """
@@ -48,7 +49,7 @@ class Methods:
     machines: Mapping[str, int]
     phases: Mapping[str, float]
     energy: Energy
-    frozen: tuple[int, int, int]
+    frozen: tuple[int, int, int, int]
     failures: Mapping[str, int]
     clusters: str
 
@@ -69,7 +70,7 @@ def methods_of(study: Study) -> Methods:
         machines=_counted(run.device for run in runs),
         phases=_phases(runs),
         energy=energy(runs),
-        frozen=(proofs["yes"], proofs["no"], proofs[""]),
+        frozen=(proofs["yes"], proofs["trained"], proofs["no"], proofs[""]),
         failures=_failures(runs),
         clusters=_clusters(study),
     )

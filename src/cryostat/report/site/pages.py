@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -22,6 +22,7 @@ from cryostat.report.site.case_data import METRIC, matrix_shares
 from cryostat.report.site.data import CaseBoard, CellBoard, ModelFacts, Study, best, encoder_of
 from cryostat.report.site.gallery import Gallery
 from cryostat.report.site.methods import Methods
+from cryostat.report.site.plates import Plate
 from cryostat.results.cases.metrics import METRICS
 from cryostat.results.uncertainty import Estimate
 
@@ -176,7 +177,7 @@ def _shipped(folder: str, name: str) -> str:
     return files(__package__).joinpath(folder, name).read_text(encoding="utf-8")
 
 
-def pages(study: Study, methods: Methods, galleries: Mapping[str, Gallery]) -> Iterator[Page]:
+def pages(study: Study, methods: Methods, galleries: Mapping[str, Gallery], plates: Sequence[Plate]) -> Iterator[Page]:
     """All pages of a report, the index first."""
     yield Page("index.html", "index.html", study.title, {})
     for name, facts in study.datasets.items():
@@ -192,6 +193,8 @@ def pages(study: Study, methods: Methods, galleries: Mapping[str, Gallery]) -> I
         yield Page(
             page_file(model.kind, model.name), "model.html", model.name, {"model": model, "found": _found(study, model)}
         )
+    if plates:
+        yield Page("figures.html", "figures.html", "Figures", {})
     yield Page("methods.html", "methods.html", "Methods", {"methods": methods})
 
 

@@ -139,10 +139,12 @@ def _device(environment: Mapping[str, Any]) -> str:
 
 
 def _frozen(record: RunRecord) -> str:
-    """Whether the encoder's weights are proven to be unchanged: `yes`, `no`, or empty where there is none."""
+    """Whether the encoder's weights are proven to be unchanged: `yes`, `no`, `trained`, or empty without one."""
     before, after = (record.training.get(f"encoder_weights_{when}") for when in ("before", "after"))
-    if record.benchmark != CELLS or not before:
+    if record.benchmark != CELLS or not before or record.settings.get("encoder") == "none":
         return ""
+    if "tuned_weights" in record.training:
+        return "trained"
     return "yes" if before == after else "no"
 
 

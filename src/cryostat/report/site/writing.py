@@ -13,6 +13,7 @@ from cryostat.report.site.downloads import Download, downloads
 from cryostat.report.site.gallery import Pictures, galleries
 from cryostat.report.site.methods import methods_of
 from cryostat.report.site.pages import environment, pages, render
+from cryostat.report.site.plates import plates
 from cryostat.report.site.study import read_study
 from cryostat.results.records import BrokenRun, RunRecord
 
@@ -27,6 +28,7 @@ def build_report(
     home: Home | None = None,
     title: str = "",
     patients: bool = False,
+    figures: bool = True,
     broken: Iterable[BrokenRun] = (),
 ) -> Path:
     """Write a report as a static site that opens from a file, with no request of any kind.
@@ -37,6 +39,7 @@ def build_report(
         home: Where the datasets are imported; pictures need them.
         title: Headline; by default what was tested.
         patients: Name fields of view by their ids, which may tell the patient.
+        figures: Add the paper-ready figures that `cryostat figures` draws.
         broken: Folders of runs that could not be read, which the report names.
 
     Returns:
@@ -54,9 +57,11 @@ def build_report(
     shown = galleries(study, records, home, pictures, patients=patients)
     offered = downloads(study, cryostat.__version__)
     files = {**pictures.files, **{d.file: d.text.encode() for d in offered}}
+    drawn = plates(records, files) if figures else ()
     env = environment()
-    shared = {"study": study, "galleries": shown, "downloads": _sizes(offered), "version": cryostat.__version__}
-    for page in pages(study, methods_of(study), shown):
+    shared = {"study": study, "galleries": shown, "plates": drawn, "downloads": _sizes(offered)}
+    shared |= {"version": cryostat.__version__}
+    for page in pages(study, methods_of(study), shown, drawn):
         files[page.file] = render(page, shared, env).encode("utf-8", "replace")
     _write(folder, files, before)
     return folder / "index.html"
