@@ -23,8 +23,8 @@ def fit(material: Features | Cohort, **settings: Any) -> RunRecord:
 
     Args:
         material: From `encode` or `load_cohort`.
-        **settings: For cells those of `cryostat.cells.runs.bench.fit`: head, split, fraction, seed …; for a cohort those
-            of `cryostat.cases.runs.bench.fit_cohort`: task, method, modalities, seeds …
+        **settings: For cells those of `cells.runs.bench.fit`: head, split, fraction, seed …; for a cohort those of
+            `cases.runs.bench.fit_cohort`: task, method, modalities, seeds …
 
     Raises:
         CryostatError: Whatever stands in the way, with the remedy.

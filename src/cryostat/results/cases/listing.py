@@ -52,8 +52,8 @@ def list_cases(
             have at least, joined by `+`.
 
     Returns:
-        A frame with the columns of `COLUMNS`, runs in the order in which they were made, without those that lack that metric
-        or population; and what could not be read.
+        A frame with the columns of `COLUMNS`, runs in the order in which they were made, without those that lack that
+        metric or population; and what could not be read.
 
     Raises:
         SettingError: No run has that metric, or that population.
