@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cryostat.cases.cohort import Cohort, load_cohort
-from cryostat.cases.methods.core_bt.method import PUBLISHED, CoreBT
+from cryostat.cases.methods.core_bt import CoreBT
 from cryostat.cases.runs.spec import CaseSpec
 from cryostat.cases.runs.study import CaseOutcome, run_case_specs
 from cryostat.core.errors import SettingError
@@ -46,8 +46,8 @@ METRICS = ("balanced_accuracy", "macro_precision", "macro_f1")
 EXPERTS, FUSION = "experts", "fusion"
 """The two runs of a task: stage 1 alone, and the whole."""
 
-SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType({EXPERTS: {**PUBLISHED, "steps": 0}, FUSION: PUBLISHED})
-"""Settings of `core-bt` in each run: without a step of training the fusion is its experts."""
+SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType({EXPERTS: {"steps": 0}, FUSION: {}})
+"""What each run changes of the settings that the protocol gives `core-bt`: with no step of training, only experts."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from cryostat.cases.methods.best_expert import BestExpert
 from cryostat.cases.methods.core_bt import CoreBT
 from cryostat.cases.methods.core_bt.fusion import SPACES, Fusion, Shown
 from cryostat.cases.methods.core_bt.gates import GATES
-from cryostat.cases.methods.core_bt.method import PUBLISHED, FittedCoreBT
+from cryostat.cases.methods.core_bt.method import FittedCoreBT
 from cryostat.cases.methods.core_bt.residual import RESIDUALS
 from cryostat.cases.methods.experts import Experts, fit_experts, masked
+from cryostat.cases.protocols import load_case_protocol
 
 METHOD = CoreBT()
 DEFAULTS = {name: setting.default for name, setting in METHOD.settings.items()}
@@ -123,7 +124,7 @@ def test_at_the_first_step_the_last_layer_alone_learns() -> None:
         {"alpha": -4.0},
         {"modality_dropout": 0.0},
         {"balanced": True},
-        dict(PUBLISHED),
+        dict(load_case_protocol("paper").methods["core-bt"]),
     ],
     ids=str,
 )

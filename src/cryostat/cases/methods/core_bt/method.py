@@ -47,7 +47,7 @@ class CoreBT(Method):
     a gate that weighs the experts for each patient, and a residual whose last layer is 0 at the start, so that the
     model begins as the ensemble. Every detail that the paper leaves open is a setting.
 
-    Two defaults differ from the likeliest reading of the paper, which `PUBLISHED` holds: the gate learns from what
+    Defaults differ from the likeliest reading of the paper, which the protocol `paper` holds: the gate learns from what
     experts say of patients that they did not see (else it trusts the expert that fits its training patients best), and
     modalities are hidden at random in training (else a subset that no training patient shows is served blindly).
     """
@@ -97,17 +97,6 @@ class CoreBT(Method):
         of = torch.arange(lesson.fits).split(size)
         learnt = on_threads(lambda i: _learn(lesson.of_fits(i), experts.of_fits(i), choice), of)
         return FittedCoreBT(experts, tuple(f for f, _ in learnt), of, torch.cat([weight for _, weight in learnt]))
-
-
-PUBLISHED: Mapping[str, Any] = {
-    "space": "logits",
-    "evidence": "one",
-    "outputs": "in_fold",
-    "rows": "paired",
-    "modality_dropout": 0.0,
-    "width": 256,
-}
-"""Settings of the reading of the paper that is closest to its words."""
 
 
 def _shown(experts: Experts, offer: Offer) -> Shown:
