@@ -14,14 +14,18 @@ from cryostat.report.figures.study import drawings
 from cryostat.report.figures.style import alt_text
 from cryostat.results.records import RunRecord
 
+COLUMN_INCHES = 4.0
+"""Figures wider than this are meant for the whole width of a page."""
+
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure: its name, its file in the report, and what it shows in words."""
+    """A figure: its name, its file in the report, what it shows in words, and whether it is of a page's whole width."""
 
     name: str
     file: str
     about: str
+    wide: bool
 
 
 def plates(records: Sequence[RunRecord], files: MutableMapping[str, bytes]) -> tuple[Plate, ...]:
@@ -42,5 +46,5 @@ def plates(records: Sequence[RunRecord], files: MutableMapping[str, bytes]) -> t
             save_figure(figure, path)
             file = f"figures/figure-{number:02}.svg"
             files[file] = path.read_bytes()
-            found.append(Plate(drawing.name, file, alt_text(figure)))
+            found.append(Plate(drawing.name, file, alt_text(figure), figure.get_figwidth() > COLUMN_INCHES))
     return tuple(found)
