@@ -184,6 +184,10 @@ def attempted(
         return CheckReport(encoder, (*findings, Finding("encodes", False, error.problem, error.remedy)), unit=unit)
 
 
+SLOW = 4
+"""Times the seconds to measure that a first run may take and still count as warming up."""
+
+
 def speed(run: Callable[[], object], count: int, device: str, at_least: float) -> tuple[float, int | None]:
     """Inputs a second, and the most bytes that it took on a GPU.
 
@@ -193,11 +197,16 @@ def speed(run: Callable[[], object], count: int, device: str, at_least: float) -
         device: Where it runs.
         at_least: Seconds to measure.
     """
+    start = time.perf_counter()
     run()
+    taken = time.perf_counter() - start
     if device.startswith("cuda"):
         import torch
 
         torch.cuda.reset_peak_memory_stats(device)
+    elif taken > SLOW * at_least:
+        # What warming up costs no longer shows.
+        return count / taken, None
     start, passes, taken = time.perf_counter(), 0, 0.0
     while passes == 0 or taken < at_least:
         run()

@@ -61,7 +61,7 @@ def check(
         *_place(subject, base, maps),
         _repeat(subject, base, maps),
         _batch(subject, base, maps),
-        _drift(subject, base, chosen),
+        _drift(subject, base, maps),
         *_normalisation(subject, base, maps),
         *passport.counted(sum(p.numel() for p in subject.module.parameters()), subject.card.parameters),
         passport.named(subject.identity),
@@ -114,30 +114,36 @@ def positions(grid: int) -> list[Position]:
 
 
 def _place(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> list[Finding]:
-    planted = positions(encoder.card.grid)
-    found: dict[str, list[Position]] = {layer: [] for layer in maps}
-    for position in planted:
-        changed = encoder.encode(_with_dot(base, position, encoder.card.token_px), tuple(maps))
-        for layer, tokens in changed.items():
-            found[layer].append(_most_changed(maps[layer][0], tokens[0]))
+    """All dots at once; where they are not exactly the tokens that changed most, one by one, to see what is wrong."""
+    planted, pitch = positions(encoder.card.grid), encoder.card.token_px
+    together = encoder.encode(_with_dots(base, planted, pitch), tuple(maps))
+    found = {
+        layer: planted if set(_most_changed(before[0], together[layer][0], len(planted))) == set(planted) else []
+        for layer, before in maps.items()
+    }
+    missed = tuple(layer for layer, seen in found.items() if not seen)
+    for position in planted if missed else ():
+        alone = encoder.encode(_with_dots(base, [position], pitch), missed)
+        for layer, tokens in alone.items():
+            found[layer] += _most_changed(maps[layer][0], tokens[0], 1)
     return [_judge(layer, planted, seen, encoder.card.grid) for layer, seen in found.items()]
 
 
-def _with_dot(base: Tensor, position: Position, pitch: float) -> Tensor:
-    """A copy with one token's piece of the image painted over."""
-    # The whole piece, for a strided convolution may look at no more than a corner of it.
+def _with_dots(base: Tensor, planted: Sequence[Position], pitch: float) -> Tensor:
+    """A copy with some tokens' pieces of the image painted over."""
+    # Whole pieces, for a strided convolution may look at no more than a corner of each.
     image = base.clone()
-    rows, columns = (slice(round(i * pitch), round((i + 1) * pitch)) for i in position)
-    image[0, :, rows, columns] = torch.tensor(DOT).view(3, 1, 1)
+    for position in planted:
+        rows, columns = (slice(round(i * pitch), round((i + 1) * pitch)) for i in position)
+        image[0, :, rows, columns] = torch.tensor(DOT).view(3, 1, 1)
     return image
 
 
-def _most_changed(before: Tensor, after: Tensor) -> Position:
-    """The token that changed most, every channel in units of its own spread over the map."""
+def _most_changed(before: Tensor, after: Tensor, count: int) -> list[Position]:
+    """The tokens that changed most, every channel in units of its own spread over the map."""
     spread = before.flatten(0, 1).std(0)
     change = ((after - before) / (spread + 1e-3 * spread.max() + 1e-12)).pow(2).sum(-1)
-    row, column = divmod(int(change.argmax()), change.shape[1])
-    return row, column
+    return [divmod(int(place), change.shape[1]) for place in change.flatten().topk(count).indices]
 
 
 def _judge(layer: str, planted: Sequence[Position], found: Sequence[Position], grid: int) -> Finding:
@@ -196,18 +202,17 @@ def _batch(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> Fi
     return passport.same("batch", "the same image among others differs", difference, remedy, tolerance)
 
 
-def _drift(encoder: TileEncoder, base: Tensor, layers: Sequence[str]) -> Finding:
+def _drift(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> Finding:
     """Half precision against fp32: judged for the precision in use, otherwise only measured for bf16."""
     in_use = encoder.precision
-    half = in_use if in_use != "fp32" else "bf16"
-    maps = {}
+    other = "fp32" if in_use != "fp32" else "bf16"
     try:
-        for precision in ("fp32", half):
-            encoder.precision = precision
-            maps[precision] = encoder.encode(base, layers)
+        encoder.precision = other
+        again = encoder.encode(base, tuple(maps))
     finally:
         encoder.precision = in_use
-    return passport.drift(half, _difference(maps[half], maps["fp32"]), in_use != "fp32")
+    exact, half = (again, maps) if other == "fp32" else (maps, again)
+    return passport.drift(in_use if other == "fp32" else other, _difference(half, exact), in_use != "fp32")
 
 
 def _normalisation(encoder: TileEncoder, base: Tensor, maps: Mapping[str, Tensor]) -> list[Finding]:
