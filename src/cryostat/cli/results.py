@@ -11,6 +11,7 @@ import click
 from cryostat.cli.picture import command as picture
 from cryostat.cli.results_cases import command as cases
 from cryostat.cli.results_cases import list_runs
+from cryostat.cli.results_ladder import command as ladder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -289,5 +290,5 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-for subcommand in (picture, cases):
+for subcommand in (picture, cases, ladder):
     command.add_command(subcommand)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cryostat.cli.run_cases import command as cases
+from cryostat.cli.run_ladder import command as ladder
 from cryostat.cli.study_options import chosen_study, is_of_cases, study_options
 
 if TYPE_CHECKING:
@@ -183,3 +184,4 @@ def _run_study(study: Study, home: Home, device: str, batch_size: int, limit: in
 
 
 command.add_command(cases)
+command.add_command(ladder)

@@ -1,0 +1,185 @@
+"""Robustness: how scores fall as the pixels of the test part get worse, a panel a perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cryostat.report.figures.marks import dodged, few_ticks, interval, limits, rows
+from cryostat.report.figures.style import (
+    COLUMN,
+    DOUBLE,
+    MARK,
+    NORMAL,
+    SMALL,
+    Look,
+    canvas,
+    checked,
+    grid,
+    looks,
+    number,
+    point,
+    ranged,
+    share_axis,
+    styled,
+    wrapped,
+)
+from cryostat.results.ladders import LadderRow
+
+PANEL = 40.0
+"""Height of a panel, mm."""
+
+ACROSS = 4
+"""Panels side by side on a page; two in a column."""
+
+BANDS = 3
+"""With more series than these, bands would hide each other: intervals are drawn as upright lines."""
+
+
+@styled
+def ladder_figure(
+    frame: pd.DataFrame, *, metric: str = "macro F1", title: str = "", note: str = "", width: float | None = None
+) -> Figure:
+    """Scores at growing strength of each perturbation, and in a last panel what is left of them on average.
+
+    Args:
+        frame: A row a model, perturbation and step, such as `ladder_frame` gives: `series`, `perturbation`, `about`,
+            `unit`, `step` (0 is untouched), `amount`, `value`, `area`, and where known `low`, `high`, `area_low`,
+            `area_high`.
+        metric: What the values are.
+        title: Above the figure.
+        note: Below it: what the intervals and n are.
+        width: mm; a column for one or two panels, a page for more.
+
+    Raises:
+        InputError: The table lacks a column, or has no row.
+    """
+    needed = ("series", "perturbation", "about", "unit", "step", "amount", "value", "area")
+    table = checked(frame, "ladders", needed, ("low", "high", "area_low", "area_high"))
+    series = looks(table["series"])
+    names = list(dict.fromkeys(table["perturbation"]))
+    wide = width or (COLUMN if len(names) == 1 else DOUBLE)
+    across = min(len(names) + 1, ACROSS if wide > COLUMN + 1 else 2)
+    down = -(-(len(names) + 1) // across)
+    figure = canvas(
+        wide, PANEL * down, title=title, note=note, alt=_alt(table, names, metric), series=series, lines=True
+    )
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    ends = limits([table["value"], table["low"], table["high"]], margin=0.06)
+    for at, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        _curves(axes, table[table["perturbation"] == name], series, wide / across - 8)
+        axes.set_ylim(*ends)
+        few_ticks(axes, PANEL - 14, "y", each=7)
+        share_axis(axes, "y")
+        if at % across == 0:
+            axes.set_ylabel(metric)
+        else:
+            axes.tick_params(axis="y", labelleft=False)
+    _areas(panels[len(names)], table, names, series, metric)
+    for axes in panels[len(names) + 1 :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _curves(axes: Axes, table: pd.DataFrame, series: Mapping[str, Look], room: float) -> None:
+    """A line a model; steps stand at equal distances, with their amounts below."""
+    moves = np.zeros(len(series)) if len(series) <= BANDS else dodged(len(series), 0.3)
+    for (name, look), move in zip(series.items(), moves, strict=True):
+        own = table[table["series"] == name].sort_values("step")
+        at = own["step"] + move
+        line = {**point(look, 3.2), "linestyle": "-", "linewidth": 1.0, "color": look.colour}
+        axes.plot(at, own["value"], **line)
+        if len(series) <= BANDS:
+            axes.fill_between(at, own["low"], own["high"], color=look.colour, alpha=0.14, linewidth=0)
+        else:
+            axes.vlines(at, own["low"], own["high"], color=look.colour, linewidth=0.7, alpha=0.75)
+    first = table.drop_duplicates("step").sort_values("step")
+    axes.set_xticks(first["step"], [f"{amount:g}" for amount in first["amount"]], size=SMALL)
+    axes.margins(x=0.06)
+    grid(axes, "y")
+    axes.set_title(str(first["perturbation"].iloc[0]), size=NORMAL, loc="left", pad=3)
+    measure, unit = str(first["about"].iloc[0]).rpartition(": ")[2], str(first["unit"].iloc[0]).strip()
+    axes.set_xlabel(wrapped(f"{measure}, {unit}" if unit else measure, room, SMALL), size=SMALL)
+
+
+def _areas(axes: Axes, table: pd.DataFrame, names: Sequence[str], series: Mapping[str, Look], metric: str) -> None:
+    """What is left of each model's score on average over the steps, a row a perturbation."""
+    rows(axes, names, size=SMALL)
+    areas = table.drop_duplicates(["series", "perturbation"]).set_index(["series", "perturbation"])
+    for (name, look), move in zip(series.items(), dodged(len(series)), strict=True):
+        for at, perturbation in enumerate(names):
+            if (name, perturbation) in areas.index:
+                found = areas.loc[(name, perturbation)]
+                value, low, high = (float(found[column]) for column in ("area", "area_low", "area_high"))
+                interval(axes, at + move, value, low, high, look, size=MARK - 1.2)
+    axes.axvline(1, color="#9aa3ad", linewidth=0.6, linestyle=(0, (3, 2)), zorder=1)
+    low, high = limits([areas["area"], areas["area_low"], areas["area_high"], [1.0]], margin=0.04)
+    axes.set_xlim(max(0.0, low), high)
+    few_ticks(axes, 30, each=7)
+    share_axis(axes)
+    axes.tick_params(axis="x", labelsize=SMALL)
+    grid(axes, "x")
+    axes.spines["left"].set_visible(False)
+    axes.set_title("area", size=NORMAL, loc="left", pad=3)
+    axes.set_xlabel(f"mean {metric} ÷ untouched", size=SMALL)
+
+
+def ladder_frame(ladders: Sequence[LadderRow]) -> tuple[pd.DataFrame, str]:
+    """The table of the figure, of rows of one dataset and split, and a note on n.
+
+    Args:
+        ladders: With a curve at least, such as `results.ladders.ladder_rows` finds.
+    """
+    table = pd.DataFrame(
+        {
+            "series": f"{row.facts['encoder']} · {row.facts['head']}",
+            "perturbation": name,
+            "about": curve.about,
+            "unit": curve.unit,
+            "step": step.step,
+            "amount": step.amount,
+            "value": step.macro_f1.value,
+            "low": step.macro_f1.low,
+            "high": step.macro_f1.high,
+            "area": curve.area.value,
+            "area_low": curve.area.low,
+            "area_high": curve.area.high,
+        }
+        for row in ladders
+        for name, curve in row.curves.items()
+        for step in curve.steps
+    )
+    return table, _note(ladders)
+
+
+def _note(ladders: Sequence[LadderRow]) -> str:
+    first = next(curve for row in ladders for curve in row.curves.values())
+    seeds = "one seed" if first.seeds == 1 else f"means over {first.seeds} seeds"
+    several = " or ".join(f"{part}s" for part in first.kind.split(" or "))
+    return (
+        f"Heads as trained on untouched fields; only the test part is changed, at the scale of the protocol. The first "
+        f"step of each panel is untouched. Bars: 95 % intervals from {first.clusters:,} {several} resampled, the same "
+        f"at all steps; {first.cells:,} nuclei; {seeds}."
+    )
+
+
+def _alt(table: pd.DataFrame, names: Sequence[str], metric: str) -> str:
+    parts = []
+    for name in names:
+        own = table[table["perturbation"] == name]
+        told = []
+        for model, curve in own.groupby("series", sort=False):
+            ordered = curve.sort_values("step")
+            ends = ordered["value"].iloc[[0, -1]]
+            area = ordered.iloc[0]
+            reach = ranged(area["area_low"], area["area_high"])
+            within = f" ({reach})" if reach else ""
+            told.append(
+                f"{model} {number(ends.iloc[0])} to {number(ends.iloc[1])}, area {number(area['area'])}{within}"
+            )
+        parts.append(f"{name}: {'; '.join(told)}")
+    return f"{metric} from untouched to the last step of each perturbation. " + ". ".join(parts) + "."
