@@ -257,7 +257,8 @@ def _print_report(report: CheckReport, setting: str) -> None:
     for finding in report.findings:
         table.add_row(Text.from_markup(_mark(finding)), Text(finding.name), Text(_told(finding)))
     if report.per_second:
-        table.add_row("", "speed", f"{report.per_second:,.1f} {report.unit} a second")
+        digits = 1 if report.per_second >= 1 else 3
+        table.add_row("", "speed", f"{report.per_second:,.{digits}f} {report.unit} a second")
     if report.weights_memory:
         on_gpu = f", {_mib(report.peak_memory)} on the GPU at most" if report.peak_memory else ""
         table.add_row("", "memory", f"{_mib(report.weights_memory)} of weights{on_gpu}")
