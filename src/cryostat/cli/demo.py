@@ -56,6 +56,7 @@ def command(ctx: click.Context, out: Path, seed: int) -> None:
     console.print(f"Tissue with its nuclei outlined: [cyan]{sheet}[/]")
     console.print(f"Predictions of the best run beside the truth: [cyan]{picture}[/]")
     demo_cases(console, home, out / "cohort", seed)
+    console.print(f"All of it as a report, to open in a browser: [cyan]{_report(home, out / 'report')}[/]")
     console.print(f"Everything else: [cyan]{home.root}[/]")
 
 
@@ -67,3 +68,11 @@ def _picture(outcomes: Sequence[Outcome], home: Home, path: Path) -> Path:
     best = max(records, key=lambda record: record.cell_scores().macro_f1 or 0.0)
     save_picture(picture_run(best, home), path)
     return path
+
+
+def _report(home: Home, folder: Path) -> Path:
+    """The site of all runs of the home."""
+    from cryostat.report.site import build_report
+    from cryostat.results.records import find_runs
+
+    return build_report(find_runs(home).records, folder, home=home, title="A first look", figures=False)
