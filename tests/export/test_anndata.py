@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from cryostat.cells.dataset import CellDataset
+from cryostat.cells.runs.embeddings import embeddings
 from cryostat.core.errors import MissingExtraError, SettingError, StoreError
 from cryostat.core.home import Home
 from cryostat.export import optional
 from cryostat.export.anndata import export_anndata, to_anndata
-from cryostat.export.material import embeddings
 from cryostat.results.records import RunRecord
 
 pytest.importorskip("anndata")

@@ -13,7 +13,13 @@ from cryostat.core.extras import EXTRAS
 
 OLDEST = (3, 11)
 
-DISTRIBUTIONS = {"skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "umap": "umap-learn",
+    "openslide": "openslide-python",
+}
 """Import name to the name of the package, where more than hyphens differ."""
 
 BASE = ("numpy", "pandas", "scipy", "skimage", "sklearn", "pyarrow", "tifffile", "PIL", "filelock", "click", "rich")

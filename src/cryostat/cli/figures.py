@@ -25,7 +25,8 @@ def command(home: Home, results: Sequence[str], out: Path, form: str, only: Sequ
     """Draw every figure that finished runs allow, at the width of a journal's column or page.
 
     RESULTS are runs (an id, part of one, or a folder) or home folders; by default all runs of this home. Beside each
-    figure goes a text that describes it, for those who cannot see it.
+    figure goes a text that describes it, for those who cannot see it. Maps of nuclei come last and take up to a minute
+    each; they are UMAPs where `cryostat[maps]` is installed, else t-SNE.
     """
     from cryostat.cli.case_results import print_remarks
     from cryostat.cli.tables import wide_console
@@ -34,7 +35,7 @@ def command(home: Home, results: Sequence[str], out: Path, form: str, only: Sequ
 
     console = wide_console()
     records, broken = _chosen(home, results)
-    found, unreadable = drawings(records)
+    found, unreadable = drawings(records, maps=True)
     wanted = [d for d in found if not only or any(text in d.name for text in only)]
     if not wanted:
         console.print(

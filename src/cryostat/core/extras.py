@@ -15,6 +15,7 @@ EXTRAS = {
     "mlflow": "mlflow",
     "nibabel": "volumes",
     "openpyxl": "formats",
+    "openslide": "slides",
     "peft": "training",
     "safetensors": "encoders",
     "segmentation_models_pytorch": "training",
@@ -23,6 +24,7 @@ EXTRAS = {
     "torch": "encoders",
     "torchvision": "encoders",
     "transformers": "encoders",
+    "umap": "maps",
     "wandb": "wandb",
 }
 """Import name of an optional package to the extra that installs it."""

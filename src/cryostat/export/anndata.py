@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.drawing import class_colors
 from cryostat.cells.pooling import PooledCells
+from cryostat.cells.runs.embeddings import FINAL, dataset_of, embeddings
 from cryostat.cells.splits import subset
 from cryostat.core.errors import SettingError
 from cryostat.core.home import Home
-from cryostat.export.material import FINAL, dataset_of, embeddings
 from cryostat.export.optional import require
 from cryostat.results.predictions import KEY, WHOLE, group_columns, probability_columns
 from cryostat.results.records import RunRecord

@@ -10,6 +10,7 @@ from cryostat.report.figures.calibration import calibration_figure
 from cryostat.report.figures.classes import classes_figure, confusion_figure
 from cryostat.report.figures.contribution import contributions_figure
 from cryostat.report.figures.curves import abstention_figure, missing_rate_figure, waiting_figure
+from cryostat.report.figures.embedding import Colouring, embedding_map
 from cryostat.report.figures.heads import heads_figure
 from cryostat.report.figures.lattice import lattice_figure, methods_figure
 from cryostat.report.figures.ranking import differences_figure, ranking_figure
@@ -21,6 +22,7 @@ from cryostat.report.figures.style import COLUMN, DOUBLE, alt_text
 __all__ = [
     "COLUMN",
     "DOUBLE",
+    "Colouring",
     "Drawing",
     "abstention_figure",
     "alt_text",
@@ -31,6 +33,7 @@ __all__ = [
     "differences_figure",
     "drawings",
     "efficiency_figure",
+    "embedding_map",
     "heads_figure",
     "lattice_figure",
     "methods_figure",

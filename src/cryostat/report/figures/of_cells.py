@@ -16,6 +16,7 @@ from cryostat.core.files import safe_name
 from cryostat.encoders.catalogue import read_recipe, shipped
 from cryostat.report.figures.classes import classes_figure, confusion_figure
 from cryostat.report.figures.heads import SUPERVISED, heads_figure
+from cryostat.report.figures.of_embeddings import embedding_drawings
 from cryostat.report.figures.ranking import differences_figure, ranking_figure
 from cryostat.report.figures.scaling import efficiency_figure, scaling_figure
 from cryostat.report.figures.shift import shift_figure
@@ -46,15 +47,16 @@ PLAIN_MODES = ("", "cached", "supervised", "None")
 """Ways of training that go without saying."""
 
 
-def cell_drawings(records: Iterable[RunRecord]) -> tuple[list[Drawing], tuple[BrokenRun, ...]]:
-    """The figures that runs of cells allow, and the runs that could not be read."""
+def cell_drawings(records: Iterable[RunRecord], *, maps: bool = False) -> tuple[list[Drawing], tuple[BrokenRun, ...]]:
+    """The figures that runs of cells allow, with maps of nuclei if asked for, and the runs that could not be read."""
     by_id = {record.run_id: record for record in records if record.benchmark == CELLS}
     frame, broken = summarise(by_id.values())
     found, unreadable = measured_rows(frame, by_id)
     rows = newest(found.values(), by_id)
     whole = [row for row in rows if row.facts["fraction"] in (1, None) or _unknown(row.facts["fraction"])]
     drawn = [d for block in _in_blocks(whole) for d in _of_block(block)]
-    return [*drawn, *_across(whole), *_shifts(whole), *_efficiencies(rows)], (*broken, *unreadable)
+    drawn += [*_across(whole), *_shifts(whole), *_efficiencies(rows)]
+    return [*drawn, *(embedding_drawings(whole, by_id) if maps else ())], (*broken, *unreadable)
 
 
 def _unknown(value: Any) -> bool:

@@ -27,8 +27,12 @@ class Drawing:
     draw: Callable[[], Figure]
 
 
-def drawings(records: Iterable[RunRecord]) -> tuple[list[Drawing], tuple[BrokenRun, ...]]:
+def drawings(records: Iterable[RunRecord], *, maps: bool = False) -> tuple[list[Drawing], tuple[BrokenRun, ...]]:
     """The figures that finished runs of both benchmarks allow, in the order in which one would show them.
+
+    Args:
+        records: The runs.
+        maps: Maps of the nuclei too, which take up to a minute each and need the home folder of the runs.
 
     Returns:
         The figures, and the runs that could not be read.
@@ -37,7 +41,7 @@ def drawings(records: Iterable[RunRecord]) -> tuple[list[Drawing], tuple[BrokenR
     from cryostat.report.figures.of_cells import cell_drawings
 
     known = list(records)
-    cells, broken = cell_drawings(known)
+    cells, broken = cell_drawings(known, maps=maps)
     cases, unreadable = case_drawings(known)
     return [*cells, *cases], (*broken, *unreadable)
 

@@ -23,7 +23,7 @@ FINAL = "final"
 """The encoder's last layer, which `cryostat features extract` stores."""
 
 FROZEN = ("cached", "live")
-"""Kinds of training that leave the encoder, and so its embeddings, as it was."""
+"""Kinds of training that leave the encoder, and so its embeddings, as it was; runs that tell none are of the first."""
 
 
 def dataset_of(record: RunRecord, home: Home) -> CellDataset:
@@ -78,7 +78,7 @@ def embeddings(
 
 def _sight(record: RunRecord) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Identity of the tiles and of the encoder that a run saw."""
-    kind = str(record.settings.get("mode", "")).partition(":")[0]
+    kind = str(record.settings.get("mode", FROZEN[0])).partition(":")[0]
     facts = record.identity.get("features")
     if not isinstance(facts, Mapping) or kind not in FROZEN:
         raise SettingError(
