@@ -17,7 +17,7 @@ from cryostat.core.files import write_json
 from cryostat.core.home import Home
 from cryostat.results.comparison import compare
 from cryostat.results.ladder_files import COUNTS, LADDER, LadderFacts, Rung, add_rung, ladder_tallies, read_ladder
-from cryostat.results.ladders import Robustness, ladder_rows, ladder_table, robustness
+from cryostat.results.ladders import Robustness, ladder_rows, ladder_table, robustness, with_equal_steps
 from cryostat.results.predictions import in_order, write_predictions
 from cryostat.results.records import RunRecord
 from cryostat.results.scores import score
@@ -142,6 +142,19 @@ def test_a_fold_without_all_steps_leaves_the_perturbation_out(put) -> None:
     assert "1 of 2 runs (fold1 …)" in found.lacking["blur"]
     (only,), _ = ladder_rows(folds, ["blur"])
     assert not only.curves
+
+
+def test_curves_of_other_steps_do_not_stand_beside_each_other(put) -> None:
+    whole, also, unfinished = (put(name, encoder=name) for name in ("a", "b", "c"))
+    for record in (whole, also):
+        climb(record, 1, confused(1))
+        climb(record, 2, confused(2))
+    climb(unfinished, 1, confused(1))
+    rows, _ = ladder_rows([whole, also, unfinished])
+    kept = {row.facts["encoder"]: row for row in with_equal_steps(rows)}
+    assert kept["a"].curves["blur"].amounts == (0, 1, 2)
+    assert not kept["c"].curves
+    assert "not those of the other rows" in kept["c"].lacking["blur"]
 
 
 def test_predictions_that_changed_since_are_told_and_their_steps_are_dropped_when_climbed_again(put) -> None:

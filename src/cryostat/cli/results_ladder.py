@@ -58,27 +58,30 @@ def command(
     if not any(row.curves for row in rows):
         console.print(f"No ladder {'that fits ' if any(filters.values()) or perturbation else ''}in {home.runs}.")
         console.print("Climb one with: cryostat run ladder RUN…", markup=False)
-    for block in _blocks(rows):
+    blocks = list(_blocks(rows))
+    for block in blocks:
         _print_block(console, block)
-    _print_lacking(console, rows)
+        _print_lacking(console, block)
     print_remarks(console, (*found.broken, *broken))
     if csv is not None:
         write_text(csv, ladder_table(rows).to_csv(index=False))
     if json is not None:
         write_json(json, [without_nan(row) for row in ladder_table(rows).to_dict("records")])
     if figure is not None:
-        _draw(rows, figure)
+        _draw(blocks, figure)
     for path in (csv, json, figure):
         if path is not None:
             console.print(f"Written: [cyan]{path}[/]")
 
 
 def _blocks(rows: Sequence[LadderRow]) -> Iterator[list[LadderRow]]:
-    """Rows of one dataset, split, protocol and share of the training fields."""
+    """Rows of one dataset, split, protocol and share of the training fields, with the curves that compare."""
+    from cryostat.results.ladders import with_equal_steps
+
     blocks: dict[tuple[str, ...], list[LadderRow]] = {}
     for row in rows:
         blocks.setdefault(tuple(str(row.facts[name]) for name in BLOCK), []).append(row)
-    yield from blocks.values()
+    yield from map(with_equal_steps, blocks.values())
 
 
 def _print_block(console: Console, rows: Sequence[LadderRow]) -> None:
@@ -122,7 +125,8 @@ def amount(curve: Robustness, value: float) -> str:
 def label(row: LadderRow, block: Sequence[LadderRow]) -> str:
     """What sets a row apart in its block."""
     varying = [name for name in ("mode", "variant") if len({str(other.facts[name]) for other in block}) > 1]
-    return " · ".join(str(row.facts[name]) for name in ("encoder", "head", *varying) if row.facts[name])
+    parts = [str(row.facts[name]) for name in ("encoder", "head", *varying) if row.facts[name]]
+    return " · ".join(parts if row.facts["complete"] else [*parts, f"{row.facts['folds']} folds"])
 
 
 def _print_lacking(console: Console, rows: Sequence[LadderRow]) -> None:
@@ -136,8 +140,8 @@ def _print_lacking(console: Console, rows: Sequence[LadderRow]) -> None:
             )
 
 
-def _draw(rows: Sequence[LadderRow], path: Path) -> None:
-    """The figure of the rows that compare; of several blocks the first.
+def _draw(blocks: Sequence[Sequence[LadderRow]], path: Path) -> None:
+    """The figure of the rows that compare.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -147,16 +151,16 @@ def _draw(rows: Sequence[LadderRow], path: Path) -> None:
     from cryostat.core.figures import check_ending
 
     check_ending(path)
-    blocks = [[row for row in block if row.curves] for block in _blocks(rows)]
-    blocks = [block for block in blocks if block]
-    if len(blocks) != 1:
+    drawn = [some for block in blocks if (some := [row for row in block if row.curves])]
+    if len(drawn) != 1:
         raise SettingError(
-            f"{len(blocks)} groups of runs that compare cannot be one figure",
+            f"{len(drawn)} groups of runs that compare cannot be one figure",
             remedy="Choose one with --dataset, --split, --protocol",
         )
     from cryostat.report.figures import save
     from cryostat.report.figures.ladders import ladder_figure, ladder_frame
 
-    facts: Any = blocks[0][0].facts
-    frame, note = ladder_frame(blocks[0])
-    save(ladder_figure(frame, title=f"{facts['dataset']}, {facts['split']}: robustness", note=note), path)
+    facts: Any = drawn[0][0].facts
+    frame, note = ladder_frame(drawn[0])
+    folds = "" if facts["complete"] else f" ({facts['folds']} folds)"
+    save(ladder_figure(frame, title=f"{facts['dataset']}, {facts['split']}{folds}: robustness", note=note), path)

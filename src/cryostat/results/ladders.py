@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,6 +69,11 @@ class Robustness:
     cells: int
     clusters: int
     kind: str
+
+    @property
+    def amounts(self) -> tuple[float, ...]:
+        """How strong the perturbation is at each step."""
+        return tuple(step.amount for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; what is undefined is None."""
@@ -230,6 +236,32 @@ def _evidence(runs: Sequence[RunRecord], tallies: Sequence[Tallies]) -> Evidence
     scores = [record.cell_scores() for record in runs]
     names = {c.id: c.name for one in scores for c in one.classes}
     return gather([pooled(own) for own in by_seed.values()], names, scores[0].class_set)
+
+
+def with_equal_steps(rows: Sequence[LadderRow]) -> list[LadderRow]:
+    """The rows with those curves alone that compare: of each perturbation, the steps that most rows have.
+
+    An area over other steps would be another quantity. Curves that go, unfinished ones for instance, are told as
+    lacking.
+    """
+    counts: dict[str, Counter[tuple[float, ...]]] = {}
+    for row in rows:
+        for name, curve in row.curves.items():
+            counts.setdefault(name, Counter())[curve.amounts] += 1
+    wanted = {name: _usual(found) for name, found in counts.items()}
+    return [_only(row, wanted) for row in rows]
+
+
+def _usual(counts: Counter[tuple[float, ...]]) -> tuple[float, ...]:
+    """The steps that most rows have, of equals the longest."""
+    return max(counts, key=lambda amounts: (counts[amounts], len(amounts)))
+
+
+def _only(row: LadderRow, wanted: Mapping[str, tuple[float, ...]]) -> LadderRow:
+    others = [name for name, curve in row.curves.items() if curve.amounts != wanted[name]]
+    curves = {name: curve for name, curve in row.curves.items() if name not in others}
+    told = dict.fromkeys(others, "its steps are not those of the other rows; finish it with: cryostat run ladder")
+    return LadderRow(row.facts, curves, {**row.lacking, **told})
 
 
 def ladder_table(rows: Sequence[LadderRow]) -> pd.DataFrame:
