@@ -73,7 +73,7 @@ def ladder_figure(
     for at, (axes, name) in enumerate(zip(panels, names, strict=False)):
         _curves(axes, table[table["perturbation"] == name], series, wide / across - 8)
         axes.set_ylim(*ends)
-        few_ticks(axes, PANEL - 14, "y", each=7)
+        few_ticks(axes, PANEL - 14, "y", each=5)
         share_axis(axes, "y")
         if at % across == 0:
             axes.set_ylabel(metric)
