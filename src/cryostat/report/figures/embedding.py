@@ -270,11 +270,15 @@ def _mixing(which: NDArray[np.int64], near: NDArray[np.int64]) -> tuple[float, f
 
 def _about(method: str, drawn: int, count: int, components: int, seed: int) -> str:
     some = f"{drawn:,} of {count:,} nuclei, chosen at random" if drawn < count else f"all {count:,} nuclei"
-    how = f"{NEIGHBOURS} neighbours" if method == "UMAP" else f"perplexity {PERPLEXITY}; umap-learn is not installed"
+    how = f"{NEIGHBOURS} neighbours" if method == "UMAP" else f"perplexity {PERPLEXITY}{_excuse()}"
     return (
         f"{method} of {some} (seed {seed}): features standardised, {components} principal components, {how}. "
         f"Neighbours alike: share of a nucleus’ {NEIGHBOURS} nearest in those components that is of its group."
     )
+
+
+def _excuse() -> str:
+    return "" if importlib.util.find_spec("umap") else " (umap-learn is not installed)"
 
 
 def _draw(axes: Axes, places: NDArray[np.float32], panel: _Panel, seed: int, side: float) -> None:
