@@ -115,6 +115,6 @@ NOT_ADDING = {"best-expert": "listens to one", "late": "averages", "ordinal": "n
 @pytest.mark.parametrize("method", [m for m in METHODS if m.name not in NOT_ADDING], ids=lambda method: method.name)
 def test_near_the_best_possible_on_every_subset(method: Method) -> None:
     excess = _excess(method, worlds=1, size=200)
-    # Half a nat of what the classes' prior leaves (1.2 nats) would be to learn little from 96 numbers and 200 patients.
-    assert excess.max() < 0.35, dict(zip(SUBSETS, excess.tolist(), strict=True))
+    # The prior alone is 0.17 to 0.89 nats above the best possible; 200 patients teach 96 numbers but so much.
+    assert excess.max() < 0.4, dict(zip(SUBSETS, excess.tolist(), strict=True))
     assert excess.min() > -0.03

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting, number
 from cryostat.cases.methods.batched import balanced_weight
-from cryostat.cases.methods.patterns import prior_where_nothing, side_by_side
+from cryostat.cases.methods.patterns import practice, prior_where_nothing, side_by_side
 from cryostat.cases.methods.probe import Probe, fit_probe
 
 
@@ -46,6 +46,7 @@ class Concatenation(Method):
     name = "concat"
     about = "One linear probe on all embeddings side by side, missing ones at the mean, and on who has what"
     settings: Mapping[str, Setting] = {
+        "own": Setting(1.0, "Weight of all that a patient has; below 1 the rest goes evenly to the parts of it"),
         "strength": Setting(0.0, "L2 penalty; 0: the inner folds choose it"),
         "balanced": Setting(False, "Every class weighs the same in training"),
     }
@@ -55,4 +56,7 @@ class Concatenation(Method):
         strength = number(lesson, choice, "strength")
         weight = balanced_weight(lesson) if choice["balanced"] else lesson.weight
         chosen = None if bool((strength == 0).all()) else strength
-        return FittedProbe(fit_probe(side_by_side(lesson.offer), lesson, weight, chosen), lesson.prior().log())
+        rows = practice(lesson.offer.present, number(lesson, choice, "own"))
+        taught = replace(lesson, allowed=rows.of(lesson.allowed), inner=rows.of(lesson.inner))
+        x = side_by_side(rows.offer(lesson.offer))
+        return FittedProbe(fit_probe(x, taught, rows.of(weight) * rows.share, chosen), lesson.prior().log())

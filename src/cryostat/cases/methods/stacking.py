@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting
+from cryostat.cases.methods.base import Fitted, Lesson, Method, Offer, Setting, number
 from cryostat.cases.methods.experts import EXPERT_SETTINGS, Experts, fit_experts
-from cryostat.cases.methods.patterns import prior_where_nothing
+from cryostat.cases.methods.patterns import practice, prior_where_nothing
 from cryostat.cases.methods.probe import Probe, fit_probe
 
 
@@ -36,15 +36,24 @@ class _Stack(Fitted):
 
 
 class Stacking(Method):
-    """A multinomial model on [m_i (log p_i − log π); m], taught by out-of-fold words of the experts."""
+    """A multinomial model on [m_i (log p_i − log π); m], taught by out-of-fold words of the experts.
+
+    One set of weights serves every pattern, so that it is taught parts of what patients have as well: else an expert
+    that mostly spoke beside a better one would hardly be heard alone.
+    """
 
     name = "stacking"
     about = "A linear model on what the experts say, taught by their words on patients that they did not see"
     source = "Stacked generalisation (Wolpert 1992)"
-    settings: Mapping[str, Setting] = EXPERT_SETTINGS
+    settings: Mapping[str, Setting] = {
+        **EXPERT_SETTINGS,
+        "own": Setting(0.5, "Weight of all that a patient has; the rest goes evenly to the parts of it"),
+    }
 
     def fit(self, lesson: Lesson, choice: Mapping[str, Any]) -> Fitted:
         """Experts, then one convex problem a fit."""
         experts = fit_experts(lesson, choice)
-        x = evidence(experts.out_of_fold, experts.usable(lesson.offer.present), experts.log_prior)
-        return _Stack(experts, fit_probe(x, lesson, lesson.weight))
+        rows = practice(experts.usable(lesson.offer.present), number(lesson, choice, "own"))
+        x = evidence(rows.of(experts.out_of_fold), rows.present, experts.log_prior)
+        taught = replace(lesson, allowed=rows.of(lesson.allowed), inner=rows.of(lesson.inner))
+        return _Stack(experts, fit_probe(x, taught, rows.of(lesson.weight) * rows.share))

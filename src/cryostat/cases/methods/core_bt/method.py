@@ -68,8 +68,8 @@ class CoreBT(Method):
             options=("adds", "one"),
         ),
         "missing": Setting("zero", "What has the weight of a missing modality", options=("zero", "prior")),
-        "residual": Setting("mlp", "Layers of the residual Φ", options=tuple(RESIDUALS)),
-        "width": Setting(16, "Hidden units of Φ (256 in the published reading)"),
+        "residual": Setting("linear", "Layers of the residual Φ", options=tuple(RESIDUALS)),
+        "width": Setting(16, "Hidden units of Φ where it has any (256 in the published reading)"),
         "dropout": Setting(0.0, "Share of hidden units of an mlp dropped in training"),
         "alpha": Setting(0.0, "α at the start: the residual counts σ(α)"),
         "zero": Setting(
@@ -85,7 +85,7 @@ class CoreBT(Method):
             "all", "Training patients of the fusion: all, or those with two modalities", options=("all", "paired")
         ),
         "modality_dropout": Setting(0.3, "Chance that a modality is hidden in a training step"),
-        "ridge": Setting(100.0, "L2 penalty of gate and residual, on the scale of the experts'", (3.0, 30.0, 100.0)),
+        "ridge": Setting(100.0, "L2 penalty of gate and residual, on the scale of the experts'", (30.0, 100.0, 300.0)),
         "steps": Setting(80, "Steps of training; 0: the ensemble"),
         "rate": Setting(0.03, "Learning rate at the start"),
     }
