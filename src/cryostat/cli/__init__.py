@@ -26,9 +26,9 @@ COMMANDS = {
     "figures": ("cryostat.cli.figures", "Draw what finished runs found, ready for a paper or a talk."),
     "report": ("cryostat.cli.report", "A report of finished runs: a static site that opens from a file, offline."),
     "view": ("cryostat.cli.view", "Reports, whole slides and fields of datasets in the browser, with deep zoom."),
-    "export": ("cryostat.cli.export", "Runs and datasets for other tools: AnnData, QuPath, tables, Croissant, trackers."),
+    "export": ("cryostat.cli.export", "Runs and datasets for other tools: AnnData, QuPath, Croissant, trackers."),
     "doctor": ("cryostat.cli.doctor", "What works on this machine, and the remedy for each lack."),
-    "demo": ("cryostat.cli.demo", "The whole path on built-in tissue, offline, on a CPU."),
+    "demo": ("cryostat.cli.demo", "Both benchmarks on built-in data, offline, on a CPU."),
 }
 """Command to its module and help line; each module has a click command named `command`."""
 
