@@ -129,7 +129,7 @@ def test_at_the_first_step_the_last_layer_alone_learns() -> None:
     ids=str,
 )
 def test_every_reading_learns_something_finite(choice: dict[str, Any]) -> None:
-    readings = [fitted(steps=steps, ridge=1.0, **choice).log_probabilities(EVERYTHING) for steps in (0, 6)]
+    readings = [fitted(**{"ridge": 1.0, **choice}, steps=steps).log_probabilities(EVERYTHING) for steps in (0, 6)]
     assert readings[1].isfinite().all()
     torch.testing.assert_close(readings[1].exp().sum(-1), torch.ones(2, 25))
     assert not torch.allclose(*readings)
