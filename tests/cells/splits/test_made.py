@@ -30,9 +30,13 @@ def fovs_of(patients, sites=None):
     )
 
 
-cohorts = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f", "g", None]), min_size=12, max_size=40).filter(
-    lambda patients: len(set(patients)) > 5
-)
+def mixed(patients):
+    """Several patients, none of whom fills a fold alone: see `test_a_patient_who_fills_a_fold_alone_is_refused`."""
+    largest = max(Counter(patient for patient in patients if patient).values())
+    return len(set(patients)) > 5 and largest <= len(patients) // 3
+
+
+cohorts = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f", "g", None]), min_size=12, max_size=40).filter(mixed)
 
 
 @given(cohorts, st.integers(2, 4), st.integers(0, 5))
@@ -55,6 +59,11 @@ def test_the_order_of_the_table_does_not_matter(patients, seed, random):
     shuffled = fovs.iloc[order]
     assert dict(holdout(fovs, seed=seed).parts) == dict(holdout(shuffled, seed=seed).parts)
     assert [dict(s.parts) for s in kfold(fovs, 3, seed)] == [dict(s.parts) for s in kfold(shuffled, 3, seed)]
+
+
+def test_a_patient_who_fills_a_fold_alone_is_refused():
+    with pytest.raises(SettingError, match="too few patients"):
+        kfold(fovs_of([*"aaaaaaabcdef"]), 2, 1)
 
 
 def test_seeds_differ_and_repeat():
