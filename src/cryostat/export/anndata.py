@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.drawing import class_colors
 from cryostat.cells.pooling import PooledCells
-from cryostat.cells.runs.embeddings import FINAL, dataset_of, embeddings
+from cryostat.cells.runs.embeddings import FINAL, embeddings
+from cryostat.cells.runs.origin import dataset_of
 from cryostat.cells.splits import subset
 from cryostat.core.errors import SettingError
 from cryostat.core.home import Home

@@ -20,7 +20,7 @@ from cryostat.cells.dataset import GROUP, CellDataset
 from cryostat.cells.drawing import class_colors
 from cryostat.cells.pictures.nuclei import field_nuclei
 from cryostat.cells.pictures.segments import read_segments
-from cryostat.cells.runs.embeddings import dataset_of
+from cryostat.cells.runs.origin import dataset_of
 from cryostat.core.errors import SettingError
 from cryostat.core.files import atomic_write, safe_name
 from cryostat.core.home import Home

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table, write_parquet
+from cryostat.results.columns import Column, check_columns
 
 GROUP = "group_"
 """Prefix of the columns that hold clinical or technical groups."""
@@ -28,23 +28,6 @@ KEY = ("fov_id", "tile", "cell_id")
 
 SUM_TOLERANCE = 0.01
 """How far the probabilities of a row may sum from 1; half precision needs a few thousandths."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table.
-
-    Attributes:
-        name: Its name.
-        dtype: How it is stored.
-        required: The table is refused without it; otherwise it is added, empty.
-        nullable: Values may be missing.
-    """
-
-    name: str
-    dtype: str
-    required: bool = True
-    nullable: bool = False
 
 
 SCHEMA = (
@@ -87,39 +70,15 @@ def validate(
         InputError: A column is missing or of the wrong kind, a row occurs twice, a class is unknown, or
             probabilities are none.
     """
-    columns = list(map(str, frame.columns))
-    if lacking := [c.name for c in SCHEMA if c.required and c.name not in columns]:
-        raise InputError(
-            f"lacks the column {', '.join(map(repr, lacking))}",
-            where=where,
-            remedy=f"A predictions table has the columns {', '.join(c.name for c in SCHEMA if c.required)}",
-        )
-    for column in SCHEMA:
-        if column.name in columns:
-            _check_column(frame[column.name], column, where)
+    check_columns(frame, SCHEMA, where)
     _check_unique(frame, where)
-    names = probability_columns(columns)
+    names = probability_columns(map(str, frame.columns))
     known = set(classes) if classes is not None else {int(name[2:]) for name in names}
     _check_classes(frame["y_pred"], known, where)
     # The published truth is a truncated mean of class ids, so it may hit an id that is no class.
     _check_classes(frame["y_true"], (), where)
     if names:
         _check_probabilities(frame[names], where)
-
-
-def _check_column(values: pd.Series, column: Column, where: str | PathLike[str]) -> None:
-    if not column.nullable and values.isna().any():
-        raise InputError(
-            f"has {int(values.isna().sum())} rows without {column.name}", where=where, remedy="Give each row a value"
-        )
-    if column.dtype.startswith("int"):
-        limits = np.iinfo(column.dtype)
-        if len(values) and (values.dtype.kind not in "iu" or values.min() < limits.min or values.max() > limits.max):
-            raise InputError(
-                f"has {column.name} of type {values.dtype}, which is not {column.dtype}",
-                where=where,
-                remedy="Store ids as whole numbers",
-            )
 
 
 def _check_unique(frame: pd.DataFrame, where: str | PathLike[str]) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from cryostat.cells.dataset import CellDataset, load_dataset
+from cryostat.cells.dataset import CellDataset
 from cryostat.cells.pictures.segments import FOLDER, Segments, read_segments
 from cryostat.cells.pictures.sheet import choose_fields, prediction_sheet
-from cryostat.core.errors import IdentityError, InputError, SettingError
+from cryostat.cells.runs.origin import dataset_of
+from cryostat.core.errors import SettingError
 from cryostat.core.home import Home
-from cryostat.results.records import RECORD, RunRecord
+from cryostat.results.records import RunRecord
 
 
 def picture_run(
@@ -41,12 +42,8 @@ def picture_run(
         InputError: The run is damaged.
         IdentityError: The dataset is not the one that the run was made on.
     """
-    if record.benchmark != "cells":
-        raise SettingError(
-            f"run {record.run_id!r} is of the benchmark {record.benchmark!r}", remedy="Name a run of cells"
-        )
+    dataset = dataset_of(record, home)
     table = record.predictions()
-    dataset = _dataset(record, home)
     chosen = _known(table, fovs) if fovs else choose_fields(table, fields)
     return prediction_sheet(
         dataset,
@@ -58,22 +55,6 @@ def picture_run(
         crop_um=crop_um,
         class_set=record.cell_scores().class_set,
     )
-
-
-def _dataset(record: RunRecord, home: Home | None) -> CellDataset:
-    name = record.settings.get("dataset")
-    if not isinstance(name, str):
-        raise InputError("does not name its dataset", where=(record.folder or Path()) / RECORD, remedy="Run it again")
-    dataset = load_dataset(name, home)
-    seen = record.identity.get("dataset")
-    if seen != dataset.identity:
-        raise IdentityError(
-            f"run {record.run_id!r} was made on dataset {name!r} of identity {seen}; the one imported is "
-            f"{dataset.identity}",
-            where=dataset.folder,
-            remedy="Import that dataset again as it was, or run again on this one",
-        )
-    return dataset
 
 
 def _known(table: pd.DataFrame, fovs: Sequence[str]) -> list[str]:

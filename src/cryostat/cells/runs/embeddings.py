@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cryostat.cells.dataset import CellDataset, load_dataset
+from cryostat.cells.dataset import CellDataset
 from cryostat.cells.pooling import PooledCells
 from cryostat.cells.protocols import load_protocol
 from cryostat.cells.runs.pooled import pooled_cells
@@ -17,37 +17,13 @@ from cryostat.core.identity import canonical, differences
 from cryostat.features.catalogue import find_store
 from cryostat.features.identity import feature_identity
 from cryostat.features.store import FeatureStore
-from cryostat.results.records import CELLS, RECORD, RunRecord
+from cryostat.results.records import RECORD, RunRecord
 
 FINAL = "final"
 """The encoder's last layer, which `cryostat features extract` stores."""
 
 FROZEN = ("cached", "live")
 """Kinds of training that leave the encoder, and so its embeddings, as it was; runs that tell none are of the first."""
-
-
-def dataset_of(record: RunRecord, home: Home) -> CellDataset:
-    """The dataset that a run of cells was made on.
-
-    Raises:
-        SettingError: The run is of another benchmark, or its dataset is not imported.
-        InputError: The record names no dataset.
-        IdentityError: The dataset of that name is another one.
-    """
-    folder = record.folder_of(CELLS)
-    name = record.settings.get("dataset")
-    if not isinstance(name, str):
-        raise InputError("does not name its dataset", where=folder / RECORD, remedy="Run it again")
-    dataset = load_dataset(name, home)
-    made_on = record.identity.get("dataset")
-    if made_on != dataset.identity:
-        raise IdentityError(
-            f"run {record.run_id!r} was made on dataset {name!r} of identity {made_on}; the one imported is "
-            f"{dataset.identity}",
-            where=dataset.folder,
-            remedy="Import that dataset again as it was, or run again on this one",
-        )
-    return dataset
 
 
 def embeddings(

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cryostat.cells.dataset import CellDataset
-from cryostat.cells.runs.embeddings import FROZEN, dataset_of, embeddings
+from cryostat.cells.runs.embeddings import FROZEN, embeddings
+from cryostat.cells.runs.origin import dataset_of
 from cryostat.core.errors import SettingError
 from cryostat.core.files import safe_name
 from cryostat.core.home import Home

@@ -12,7 +12,8 @@ import pandas as pd
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table, write_parquet
 from cryostat.results.cases.subsets import subset_bits, subset_members
-from cryostat.results.predictions import SUM_TOLERANCE, Column, group_columns
+from cryostat.results.columns import Column, check_columns
+from cryostat.results.predictions import SUM_TOLERANCE, group_columns
 
 PROBABILITY = "p_"
 """Prefix of the probability columns; the class name follows."""
@@ -66,16 +67,7 @@ def validate(
         InputError: A column is missing or of the wrong kind, a row occurs twice, a class or modality is unknown, a
             patient has two true classes, sees what was not offered, or probabilities are none.
     """
-    columns = list(map(str, frame.columns))
-    if lacking := [c.name for c in SCHEMA if c.required and c.name not in columns]:
-        raise InputError(
-            f"lacks the column {', '.join(map(repr, lacking))}",
-            where=where,
-            remedy=f"A predictions table of cases has the columns {', '.join(c.name for c in SCHEMA if c.required)}",
-        )
-    for column in SCHEMA:
-        if column.name in columns:
-            _check_column(frame[column.name], column, where)
+    check_columns(frame, SCHEMA, where)
     _check_unique(frame, where)
     _check_truth(frame, where)
     _check_subsets(frame, modalities, where)
@@ -83,20 +75,6 @@ def validate(
     if known:
         _check_classes(frame, known, where)
     _check_probabilities(frame, known, where)
-
-
-def _check_column(values: pd.Series, column: Column, where: str | PathLike[str]) -> None:
-    empty = values.isna() if column.dtype != "str" else values.isna() | (values.astype(str) == "")
-    if not column.nullable and empty.any():
-        raise InputError(f"has {int(empty.sum())} rows without {column.name}", where=where, remedy="Fill them in")
-    if column.dtype.startswith("int") and len(values):
-        limits = np.iinfo(column.dtype)
-        if values.dtype.kind not in "iu" or values.min() < limits.min or values.max() > limits.max:
-            raise InputError(
-                f"has {column.name} of type {values.dtype}, which is not {column.dtype}",
-                where=where,
-                remedy=f"Store {column.name} as whole numbers",
-            )
 
 
 def _check_unique(frame: pd.DataFrame, where: str | PathLike[str]) -> None:

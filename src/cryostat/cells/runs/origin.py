@@ -1,0 +1,32 @@
+"""The dataset that a run of cells was made on, checked to be the same."""
+
+from __future__ import annotations
+
+from cryostat.cells.dataset import CellDataset, load_dataset
+from cryostat.core.errors import IdentityError, InputError
+from cryostat.core.home import Home
+from cryostat.results.records import CELLS, RECORD, RunRecord
+
+
+def dataset_of(record: RunRecord, home: Home | None) -> CellDataset:
+    """The dataset that a run of cells was made on.
+
+    Raises:
+        SettingError: The run is of another benchmark, or its dataset is not imported.
+        InputError: The record names no dataset.
+        IdentityError: The dataset of that name is another one.
+    """
+    folder = record.folder_of(CELLS)
+    name = record.settings.get("dataset")
+    if not isinstance(name, str):
+        raise InputError("does not name its dataset", where=folder / RECORD, remedy="Run it again")
+    dataset = load_dataset(name, home)
+    made_on = record.identity.get("dataset")
+    if made_on != dataset.identity:
+        raise IdentityError(
+            f"run {record.run_id!r} was made on dataset {name!r} of identity {made_on}; the one imported is "
+            f"{dataset.identity}",
+            where=dataset.folder,
+            remedy="Import that dataset again as it was, or run again on this one",
+        )
+    return dataset
