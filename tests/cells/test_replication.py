@@ -95,17 +95,21 @@ def test_the_spec_of_a_row_is_that_of_the_shipped_study(as_published):
     assert as_published.protocol == "paper"
 
 
-def test_each_table_has_its_study_but_those_whose_split_is_not_published():
-    without = [table.name for table in published("pathocellbench") if study_of(table) is None]
-    assert without == ["pathocell-clr", "pathocell-msi"]
+def test_each_table_has_its_study():
     for table in published("pathocellbench"):
-        if study := study_of(table):
-            assert (list(study.datasets), list(study.splits)) == ([table.dataset], [table.split])
+        study = study_of(table)
+        assert (list(study.datasets), list(study.splits)) == ([table.dataset], [table.split])
 
 
-def test_rows_without_a_split_say_so(home):
-    (table,) = replicate_cells(home, Choice(tables=["pathocell-msi"]))
-    assert all(row.spec is None and "not published" in row.obstacles[0].problem for row in table.rows)
+def test_rows_of_splits_by_patients_say_what_the_import_must_be_told(home):
+    (table,) = replicate_cells(home, Choice(tables=["pathocell-msi"], encoders=["uni"]))
+    told = [obstacle for obstacle in table.rows[0].obstacles if "--clinical" in obstacle.remedy]
+    assert [obstacle.problem for obstacle in told] == [
+        "pathocell: split 'mss-to-msi' follows the patients' msi, which the release does not tell"
+    ]
+    assert "patient_id and msi (MSS, MSI)" in told[0].remedy
+    (table,) = replicate_cells(home, Choice(tables=["pathocell-clr"], encoders=["uni"]))
+    assert not [obstacle for obstacle in table.rows[0].obstacles if "--clinical" in obstacle.remedy]
 
 
 def test_shares_of_training_fields_are_those_of_the_row(home):

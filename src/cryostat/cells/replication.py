@@ -14,7 +14,7 @@ from cryostat.cells.planning.obstacles import Obstacle, Tissue, missing_packages
 from cryostat.cells.protocols import load_protocol
 from cryostat.cells.runs.spec import RunSpec, Study, read_study
 from cryostat.cells.runs.study import Outcome, run_specs
-from cryostat.cells.studies import find_study, study_names
+from cryostat.cells.studies import find_study
 from cryostat.cells.studies.overrides import Overrides
 from cryostat.core.errors import SettingError
 from cryostat.core.home import Home
@@ -28,11 +28,6 @@ BENCHMARK = "pathocellbench"
 
 PROTOCOL = "paper"
 """The rules whose runs are compared."""
-
-NO_SPLIT = Obstacle(
-    "which fields are in which part of this split is not published, and no study that ships follows it",
-    "Make a split like it with cryostat data split, and name it in a study file of your own",
-)
 
 FAILED = "Mend it and run it again; finished runs are found"
 """Remedy of a run that failed."""
@@ -75,13 +70,13 @@ class ReplicatedRow:
 
     Attributes:
         published: As printed.
-        spec: The run that repeats it; None where no split follows the published one.
+        spec: The run that repeats it.
         ours: Our runs; None where there is none.
         obstacles: What keeps the run from starting.
     """
 
     published: PublishedRow
-    spec: RunSpec | None
+    spec: RunSpec
     ours: Ours | None = None
     obstacles: tuple[Obstacle, ...] = ()
 
@@ -165,10 +160,9 @@ def replicate_cells(
     return _compared(_with_failures(tables, outcomes), home)
 
 
-def study_of(table: PublishedTable) -> Study | None:
-    """The shipped study that repeats a table; None where none can."""
-    name = f"{BENCHMARK}-{table.name}"
-    return read_study(find_study(name)) if name in study_names() else None
+def study_of(table: PublishedTable) -> Study:
+    """The shipped study that repeats a table."""
+    return read_study(find_study(f"{BENCHMARK}-{table.name}"))
 
 
 def command_of(table: PublishedTable, row: PublishedRow) -> str:
@@ -190,9 +184,7 @@ def _plan_table(table: PublishedTable, wanted: Choice, look: _Look) -> Replicate
     return ReplicatedTable(table, tuple(_plan_row(study, row, wanted, look) for row in table.rows if wanted.has(row)))
 
 
-def _plan_row(study: Study | None, row: PublishedRow, wanted: Choice, look: _Look) -> ReplicatedRow:
-    if study is None:
-        return ReplicatedRow(row, None, obstacles=(NO_SPLIT,))
+def _plan_row(study: Study, row: PublishedRow, wanted: Choice, look: _Look) -> ReplicatedRow:
     spec = _spec(study, row, wanted)
     return ReplicatedRow(row, spec, obstacles=look.obstacles(spec))
 
@@ -240,12 +232,12 @@ class _Look:
 
 def _ready(tables: Sequence[ReplicatedTable], seeds: Sequence[int]) -> list[RunSpec]:
     """What can run and has not run as published, each once, those that share an encoder pass together."""
-    rows = [row for table in tables for row in table.rows if row.spec and not row.obstacles]
+    rows = [row for table in tables for row in table.rows if not row.obstacles]
     specs = [
         replace(row.spec, seed=seed)
         for row in rows
         for seed in seeds
-        if row.spec and (row.ours is None or row.ours.departures or seed not in row.ours.seeds)
+        if row.ours is None or row.ours.departures or seed not in row.ours.seeds
     ]
     unique = {repr(spec): spec for spec in specs}
     return sorted(unique.values(), key=lambda spec: (spec.dataset, spec.encoder))
@@ -255,7 +247,7 @@ def _with_failures(tables: Sequence[ReplicatedTable], outcomes: Sequence[Outcome
     failed = {repr(replace(o.spec, seed=0)): Obstacle(o.reason, FAILED) for o in outcomes if o.record is None}
 
     def told(row: ReplicatedRow) -> ReplicatedRow:
-        reason = failed.get(repr(replace(row.spec, seed=0))) if row.spec else None
+        reason = failed.get(repr(replace(row.spec, seed=0)))
         return replace(row, obstacles=(reason,)) if reason else row
 
     return tuple(replace(table, rows=tuple(map(told, table.rows))) for table in tables)
@@ -268,8 +260,8 @@ def _compared(tables: Sequence[ReplicatedTable], home: Home) -> tuple[Replicated
         found.setdefault(_labels(record.settings), []).append(record)
 
     def with_runs(row: ReplicatedRow) -> ReplicatedRow:
-        records = found.get(_labels(asdict(row.spec))) if row.spec else None
-        return replace(row, ours=ours_of(records, row.spec)) if records and row.spec else row
+        records = found.get(_labels(asdict(row.spec)))
+        return replace(row, ours=ours_of(records, row.spec)) if records else row
 
     return tuple(replace(table, rows=tuple(map(with_runs, table.rows))) for table in tables)
 

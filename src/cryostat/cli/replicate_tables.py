@@ -119,7 +119,7 @@ def _show_below(console: Console, table: ReplicatedTable) -> None:
     for row in found:
         departures = "; ".join(row.ours.departures) if row.ours else ""
         console.print(f"* {row.published.model} {row.published.head}, ours / published: {escape(departures)}")
-    ready = [row for row in table.rows if row.spec and not row.obstacles and (not row.ours or row.ours.departures)]
+    ready = [row for row in table.rows if not row.obstacles and (not row.ours or row.ours.departures)]
     for command in dict.fromkeys(command_of(table.published, row.published) for row in ready):
         console.print(f"[cyan]{command}[/]", highlight=False, soft_wrap=True)
 

@@ -38,6 +38,7 @@ def test_tiles_under_the_published_cut(name: str, fields: int, tiles: int) -> No
         ("pannuke", "base", (2722, 2656, 2523)),
         ("arctique", "train-part-70-15-15", (1015, 218, 217)),
         ("pathocell", "tumour-type", (69, 17, 23)),  # 63, 16 and 21 % of 109
+        ("pathocell", "dii-to-clr", (49, 12, 48)),  # 17 patients of 34, a fifth of the others validates
         ("consep", "official", (23, 4, 14)),
     ],
 )

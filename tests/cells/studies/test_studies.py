@@ -25,8 +25,10 @@ def test_every_experiment_of_the_paper_ships() -> None:
         "pathocellbench-lizard-glas",
         "pathocellbench-pannuke",
         "pathocellbench-pathocell",
+        "pathocellbench-pathocell-clr",
         "pathocellbench-pathocell-dpt",
         "pathocellbench-pathocell-efficiency",
+        "pathocellbench-pathocell-msi",
         "pathocellbench-pathocell-stage",
         "pathocellbench-pathocell-type",
     ]

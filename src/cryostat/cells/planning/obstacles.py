@@ -84,15 +84,29 @@ def parts(of: Tissue, name: str, rules: Protocol) -> tuple[Split, list[Obstacle]
     dataset = of.dataset
     if dataset is None:
         return Split(name, {}), []
+    untold = _untold(of, name)
     try:
         split = dataset.split(name)
     except CryostatError as error:
-        return dealt(name, [str(fov) for fov in dataset.fovs.index]), [Obstacle.of(error)]
+        return dealt(name, [str(fov) for fov in dataset.fovs.index]), [untold or Obstacle.of(error)]
+    if untold and not of.seen:
+        return split, [untold]
     torn = straddling(split, dataset.fovs) if of.seen and rules.splits.patient_disjoint else []
     if not len(torn):
         return split, []
     problem = f"{of.name}: split {name!r} has patients in two parts, which protocol {rules.name!r} does not allow"
     return split, [Obstacle(problem, "Choose a patient-disjoint split, or the published rules with --protocol paper")]
+
+
+def _untold(of: Tissue, name: str) -> Obstacle | None:
+    """That an import makes a split only where a table tells who is of which group; None where it needs none."""
+    needed = EXTENTS[of.name].clinical.get(name) if of.name in EXTENTS else None
+    if needed is None:
+        return None
+    return Obstacle(
+        f"{of.name}: split {name!r} follows the patients' {needed.partition(' ')[0]}, which the release does not tell",
+        f"Import with --clinical TABLE.csv, whose columns are patient_id and {needed}: then it is made",
+    )
 
 
 def of_weights(recipe: Recipe | None, name: str, weights: str | None) -> list[Obstacle]:

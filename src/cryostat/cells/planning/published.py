@@ -28,6 +28,7 @@ class Extent:
         classes: Cell types, without background.
         exact: Whether all fields have that size; otherwise it is their average.
         shares: Splits whose fields are not published, by their published shares of train, valid and test.
+        clinical: Splits that an import makes only where a table of patients tells their group, with what it must tell.
     """
 
     fields: Callable[[], list[str]]
@@ -37,6 +38,7 @@ class Extent:
     classes: int
     exact: bool = True
     shares: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    clinical: Mapping[str, str] = field(default_factory=dict)
 
 
 def _pannuke() -> list[str]:
@@ -81,6 +83,11 @@ EXTENTS: Mapping[str, Extent] = MappingProxyType(
             0.377,
             14,
             shares={"tumour-type": (0.63, 0.16, 0.21), "tumour-stage": (0.64, 0.16, 0.20)},
+            clinical={
+                "tumour-type": "histology (adenocarcinoma, mucinous)",
+                "tumour-stage": "stage (3, 4)",
+                "mss-to-msi": "msi (MSS, MSI)",
+            },
         ),
         "consep": Extent(_consep, 1000, 1000, 0.25, 4),
         "conic": Extent(_conic, 256, 256, 0.5, 6),
@@ -113,7 +120,8 @@ class UnseenDataset(CellDataset):
     @cached_property
     def _splits(self) -> dict[str, Split]:
         made = {split.name: split for split in published(self.name, self.fovs.reset_index(drop=True))}
-        return made | {name: dealt(name, self.fov_ids, shares) for name, shares in self.extent.shares.items()}
+        unshared = {name: dealt(name, self.fov_ids) for name in self.extent.clinical}
+        return made | unshared | {name: dealt(name, self.fov_ids, shares) for name, shares in self.extent.shares.items()}
 
     @property
     def fov_ids(self) -> list[str]:
