@@ -10,7 +10,15 @@ import numpy as np
 
 from cryostat.cells.heads import head_card
 from cryostat.cells.planning.encoders import known_encoder
-from cryostat.cells.planning.obstacles import Obstacle, Tissue, missing_packages, parts, tissue, untrainable
+from cryostat.cells.planning.obstacles import (
+    Obstacle,
+    Tissue,
+    fields_of,
+    missing_packages,
+    parts,
+    tissue,
+    untrainable,
+)
 from cryostat.cells.protocols import load_protocol
 from cryostat.cells.runs.spec import RunSpec, Study, read_study
 from cryostat.cells.runs.study import Outcome, run_specs
@@ -91,10 +99,17 @@ class ReplicatedRow:
 
 @dataclass(frozen=True)
 class ReplicatedTable:
-    """A published table and what became of its rows."""
+    """A published table and what became of its rows.
+
+    Attributes:
+        published: As printed.
+        rows: Those that were asked for.
+        fields: Of its dataset, those that are imported and those that were published; None where it is not imported.
+    """
 
     published: PublishedTable
     rows: tuple[ReplicatedRow, ...]
+    fields: tuple[int, int] | None = None
 
     def same_test(self, row: ReplicatedRow) -> bool | None:
         """Whether our test part has the published number of cells in every class; None where either is unknown."""
@@ -181,7 +196,8 @@ def _planned(home: Home, wanted: Choice) -> tuple[ReplicatedTable, ...]:
 
 def _plan_table(table: PublishedTable, wanted: Choice, look: _Look) -> ReplicatedTable:
     study = study_of(table)
-    return ReplicatedTable(table, tuple(_plan_row(study, row, wanted, look) for row in table.rows if wanted.has(row)))
+    rows = tuple(_plan_row(study, row, wanted, look) for row in table.rows if wanted.has(row))
+    return ReplicatedTable(table, rows, fields_of(look.tissue(table.dataset)))
 
 
 def _plan_row(study: Study, row: PublishedRow, wanted: Choice, look: _Look) -> ReplicatedRow:
@@ -215,8 +231,14 @@ class _Look:
             self._found[key] = tuple(dict.fromkeys(self._look(spec)))
         return self._found[key]
 
+    def tissue(self, dataset: str) -> Tissue:
+        """What is known of a dataset."""
+        if dataset not in self._tissues:
+            self._tissues[dataset] = tissue(dataset, self._home)
+        return self._tissues[dataset]
+
     def _look(self, spec: RunSpec) -> list[Obstacle]:
-        known = self._tissues.setdefault(spec.dataset, tissue(spec.dataset, self._home))
+        known = self.tissue(spec.dataset)
         encoder, mode = known_encoder(spec), spec.resolved_mode()
         own_network = ["hovernext"] if head_card(spec.head).reads == "pixels" else []
         split = parts(known, spec.split, load_protocol(spec.protocol))[1]

@@ -34,8 +34,7 @@ def show_cells(tables: Sequence[ReplicatedTable], home: Home) -> None:
     numbers = _numbered(tables)
     shown = [table for table in tables if table.rows]
     for table in shown:
-        cells = sum(table.published.supports.values())
-        _head(console, table.published, [f"test part of {cells:,} nuclei"] if cells else [])
+        _head(console, table.published, _about(table))
         console.print(_cells_table(table, numbers, () if console.width >= ROOMY else ("accuracy",)))
         _show_below(console, table)
     _show_obstacles(console, shown, numbers)
@@ -47,6 +46,16 @@ def show_cells(tables: Sequence[ReplicatedTable], home: Home) -> None:
     _show_sum(console, shown, home)
 
 
+def _about(table: ReplicatedTable) -> list[str]:
+    """The size of the published test part, our split, and how much of the dataset is here."""
+    published, cells = table.published, sum(table.published.supports.values())
+    about = [f"test part of {cells:,} nuclei"] if cells else []
+    about.append(f"ours: {published.dataset}, split {published.split}")
+    if table.fields and table.fields[0] < table.fields[1]:
+        about.append("{:,} of {:,} fields imported".format(*table.fields))
+    return about
+
+
 def _numbered(tables: Sequence[ReplicatedTable]) -> dict[Obstacle, int]:
     found = (obstacle for table in tables for row in table.rows if not row.ours for obstacle in row.obstacles)
     return {obstacle: number for number, obstacle in enumerate(dict.fromkeys(found), 1)}
@@ -55,7 +64,8 @@ def _numbered(tables: Sequence[ReplicatedTable]) -> dict[Obstacle, int]:
 def _cells_table(table: ReplicatedTable, numbers: Mapping[Obstacle, int], without: Sequence[str]) -> Table:
     """A row a published row; columns of our figures only where there are any."""
     rows, drawn = table.rows, _table()
-    cells = [_cells_of(table, row, numbers) for row in rows]
+    digits = 3 if all(round(f1, 3) == f1 for row in rows if (f1 := row.published.metrics.get("macro_f1"))) else 4
+    cells = [_cells_of(table, row, numbers, digits) for row in rows]
     shown = [name for name in cells[0] if name not in without and any(row[name] for row in cells)]
     for name in shown:
         drawn.add_column(
@@ -73,19 +83,20 @@ FIGURES = ("fields", "paper", "ours", "95 %", "accuracy")
 """Columns of numbers, which are never broken."""
 
 
-def _cells_of(table: ReplicatedTable, row: ReplicatedRow, numbers: Mapping[Obstacle, int]) -> dict[str, str]:
-    """Heading to what a row shows under it."""
+def _cells_of(
+    table: ReplicatedTable, row: ReplicatedRow, numbers: Mapping[Obstacle, int], digits: int
+) -> dict[str, str]:
+    """Heading to what a row shows under it; the paper's figure has as many digits as are printed."""
     shares = any(other.published.fraction < 1 for other in table.rows)
     ours = _ours_of(table, row)
     return {
         "model": row.published.model,
         "head": row.published.head,
         "fields": f"{row.published.fraction:.0%}" if shares else "",
-        "paper": _four(row.published.metrics.get("macro_f1")),
+        "paper": _text(row.published.metrics.get("macro_f1"), digits),
         "marks": "".join(row.published.marks),
-        **{name: ours.get(name, "") for name in ("ours", "95 %", "accuracy")},
-        "within": ours.get("within", "") or _state(row, numbers),
-        "test part": ours.get("test part", ""),
+        **{name: ours.get(name, "") for name in ("ours", "95 %", "accuracy", "within", "test part")},
+        "state": "" if ours else _state(row, numbers),
     }
 
 
@@ -95,9 +106,9 @@ def _ours_of(table: ReplicatedTable, row: ReplicatedRow) -> dict[str, str]:
     ours = row.ours
     spread = "" if math.isnan(ours.macro_f1_sd) else f" ± {ours.macro_f1_sd:.3f}"
     return {
-        "ours": f"{_four(ours.macro_f1)}{spread}",
+        "ours": f"{_text(ours.macro_f1, 4)}{spread}",
         "95 %": _interval(ours.low, ours.high),
-        "accuracy": _four(ours.accuracy),
+        "accuracy": _text(ours.accuracy, 4),
         "within": (VERDICTS[row.within] or NOTHING) + (" *" if ours.departures else ""),
         "test part": {True: "same counts", False: f"{ours.cells:,} nuclei", None: ""}[table.same_test(row)],
     }
@@ -198,7 +209,7 @@ def _cases_table(task: ReplicatedTask, metrics: Sequence[str]) -> Table:
     if withheld := "balanced_accuracy" in metrics:
         drawn.add_column("gone", justify="right", no_wrap=True)
     for row in task.rows:
-        gone = [_three(row.withheld) if row.withheld is not None else ""] if withheld else []
+        gone = [_text(row.withheld) if row.withheld is not None else ""] if withheld else []
         drawn.add_row(row.published.config, *_cases_figures(row, metrics), *gone)
     return drawn
 
@@ -208,7 +219,7 @@ def _cases_figures(row: ReplicatedCase, metrics: Iterable[str]) -> list[str]:
 
 
 def _figure(figure: Figure) -> tuple[str, str, str, str]:
-    return _three(figure.paper), _three(figure.value), _interval(figure.low, figure.high), VERDICTS[figure.within]
+    return _text(figure.paper), _text(figure.value), _interval(figure.low, figure.high), VERDICTS[figure.within]
 
 
 def _test_parts(task: ReplicatedTask) -> list[str]:
@@ -262,10 +273,10 @@ def _published_table(table: PublishedTable) -> Table:
         drawn.add_column("named so", no_wrap=True)
     implied = {config: row for row in test.rows for config in row.configs} if test else {}
     for row in table.rows:
-        cells = [_three(row.metrics.get(name)) for name in NAMES]
+        cells = [_text(row.metrics.get(name)) for name in NAMES]
         if test and row.config in implied:
             found = implied[row.config]
-            cells += [_three(test.accuracy(found)), _interval(found.low, found.high)]
+            cells += [_text(test.accuracy(found)), _interval(found.low, found.high)]
             cells += [" / ".join(map(str, found.right)), " / ".join(map(str, found.predicted))]
         drawn.add_row(row.config, *cells)
     return drawn
@@ -299,12 +310,8 @@ def _show_contradictions(console: Console, contradictions: Sequence[Contradictio
         console.print(f"    but {found.against}; {found.consequence}", highlight=False)
 
 
-def _four(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4f}"
-
-
-def _three(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.3f}"
+def _text(value: float | None, digits: int = 3) -> str:
+    return NOTHING if value is None else f"{value:.{digits}f}"
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -11,6 +11,7 @@ import pytest
 from cryostat.cells.dataset import CellDataset, load_dataset
 from cryostat.cells.planning import Machine, Plan, Row, plan_study, reference_gpu
 from cryostat.cells.planning.flops import linear_flops, transformer_flops
+from cryostat.cells.planning.obstacles import fields_of, parts, tissue
 from cryostat.cells.protocols import load_protocol
 from cryostat.cells.runs.spec import Study, read_study
 from cryostat.cells.studies import find_study
@@ -214,3 +215,14 @@ def test_consep_as_features_show_has_it(shared: Path, tmp_path: Path) -> None:
     trained = [fov for fov in UnseenDataset("consep").fov_ids if fov.startswith("train")]
     assert len(trained) == len(list((shared / "data" / "consep" / "Train" / "Labels").glob("*.mat")))
     assert sum(len(tiles.tiles_of(fov)) for fov in trained) == 243
+
+
+def test_a_part_of_a_dataset_says_how_much_there_is(tmp_path: Path) -> None:
+    make_dataset(Home(tmp_path), name="lizard", hospitals=1, patients=3, fields=1, size=64)
+    found = tissue("lizard", Home(tmp_path))
+    assert fields_of(found) == (3, 238)
+    assert [obstacle.problem for obstacle in parts(found, "glas", load_protocol("paper"))[1]] == [
+        "lizard: of its 238 fields 3 are imported, too few for split 'glas'"
+    ]
+    assert "no split 'my-own'" in parts(found, "my-own", load_protocol("paper"))[1][0].problem
+    assert fields_of(tissue("pannuke", Home(tmp_path))) is None

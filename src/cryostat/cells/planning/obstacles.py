@@ -88,7 +88,9 @@ def parts(of: Tissue, name: str, rules: Protocol) -> tuple[Split, list[Obstacle]
     try:
         split = dataset.split(name)
     except CryostatError as error:
-        return dealt(name, [str(fov) for fov in dataset.fovs.index]), [untold or Obstacle.of(error)]
+        return dealt(name, [str(fov) for fov in dataset.fovs.index]), [
+            untold or _partial(of, name) or Obstacle.of(error)
+        ]
     if untold and not of.seen:
         return split, [untold]
     torn = straddling(split, dataset.fovs) if of.seen and rules.splits.patient_disjoint else []
@@ -96,6 +98,24 @@ def parts(of: Tissue, name: str, rules: Protocol) -> tuple[Split, list[Obstacle]
         return split, []
     problem = f"{of.name}: split {name!r} has patients in two parts, which protocol {rules.name!r} does not allow"
     return split, [Obstacle(problem, "Choose a patient-disjoint split, or the published rules with --protocol paper")]
+
+
+def fields_of(of: Tissue) -> tuple[int, int] | None:
+    """Fields that are imported, and fields that were published; None where either is unknown."""
+    if not of.seen or of.dataset is None or of.name not in EXTENTS:
+        return None
+    return len(of.dataset.fovs), len(EXTENTS[of.name].fields())
+
+
+def _partial(of: Tissue, name: str) -> Obstacle | None:
+    """That a published split is lacking because only a part of the dataset is imported; None where that is not so."""
+    imported, published = fields_of(of) or (0, 0)
+    if imported >= published or name not in UnseenDataset(of.name).split_names():
+        return None
+    return Obstacle(
+        f"{of.name}: of its {published:,} fields {imported:,} are imported, too few for split {name!r}",
+        f"Import all of it with: cryostat data import {of.name} SOURCE",
+    )
 
 
 def _untold(of: Tissue, name: str) -> Obstacle | None:

@@ -121,7 +121,9 @@ class UnseenDataset(CellDataset):
     def _splits(self) -> dict[str, Split]:
         made = {split.name: split for split in published(self.name, self.fovs.reset_index(drop=True))}
         unshared = {name: dealt(name, self.fov_ids) for name in self.extent.clinical}
-        return made | unshared | {name: dealt(name, self.fov_ids, shares) for name, shares in self.extent.shares.items()}
+        return (
+            made | unshared | {name: dealt(name, self.fov_ids, shares) for name, shares in self.extent.shares.items()}
+        )
 
     @property
     def fov_ids(self) -> list[str]:
