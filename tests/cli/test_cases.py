@@ -69,8 +69,8 @@ def test_what_cannot_be_used_is_told_and_ends_with_status_1(four: Path) -> None:
     ended = check(four)
     lines = [" ".join(line.split()) for line in ended.output.splitlines()]
     assert ended.exit_code == 1
-    assert "wsi is empty 2 001, 002" in lines
-    assert "report does not exist (r/003.txt) 1 003" in lines
+    assert "wsi is empty 2 001, 002 2 patients lack it" in lines
+    assert "report does not exist (r/003.txt) 1 003 1 patient lacks it" in lines
     assert "3 files or rows cannot be used" in ended.output
 
 

@@ -14,19 +14,23 @@ from cryostat.core.errors import InputError
 
 @dataclass(frozen=True)
 class Problem:
-    """Something of a patient that could not be used; the modality then counts as missing.
+    """Something of a patient that could not be used; the modality counts as missing where nothing else of it remains.
 
     Attributes:
         patient_id: Whose.
         modality: Of which modality.
         where: File, or table and row.
         reason: What is wrong, without a word of the patient's text.
+        remain: Files of the patient's modality that are used all the same; 0: it is missing.
+        files: Files that it has.
     """
 
     patient_id: str
     modality: str
     where: str
     reason: str
+    remain: int = 0
+    files: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cryostat.cli.cases_values import values_table
 from cryostat.cli.tables import wide_console
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def print_report(report: CohortReport) -> None:
     if report.about:
         console.print(Text(report.about, style="dim"))
     console.print()
-    for table in (_modalities(report), _patterns(report), *([_classes(report)] if report.tasks else [])):
+    values = [values_table(report.values)] if report.values else []
+    for table in (_modalities(report), *values, _patterns(report), *([_classes(report)] if report.tasks else [])):
         console.print(table)
         console.print()
     _print_values(console, report)
@@ -150,13 +152,14 @@ def _print_problems(console: Console, problems: Sequence[Problem]) -> None:
     kinds: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
         kinds.setdefault((problem.modality, problem.reason), []).append(problem)
-    table = _table("Cannot be used, and counts as missing")
-    for name, justify in (("modality", "left"), ("why", "left"), ("files or rows", "right"), ("patients", "left")):
+    table = _table("Cannot be used")
+    columns = (("modality", "left"), ("why", "left"), ("files or rows", "right"), ("patients", "left"))
+    for name, justify in (*columns, ("so that", "left")):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))
     for (modality, reason), found in frequent[:MOST_PROBLEMS]:
         where = f" ({found[0].where})" if len(found) == 1 else ""
-        table.add_row(modality, Text(reason + where), f"{len(found):,}", Text(_patients(found)))
+        table.add_row(modality, Text(reason + where), f"{len(found):,}", Text(_patients(found)), _remains(found))
     console.print(table)
     if len(frequent) > MOST_PROBLEMS:
         rest = sum(len(found) for _, found in frequent[MOST_PROBLEMS:])
@@ -167,6 +170,19 @@ def _print_problems(console: Console, problems: Sequence[Problem]) -> None:
 def _patients(problems: Sequence[Problem]) -> str:
     names = list(dict.fromkeys(problem.patient_id for problem in problems))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _remains(problems: Sequence[Problem]) -> str:
+    """What becomes of the patients."""
+    missing = len({problem.patient_id for problem in problems if not problem.remain})
+    others = {problem.patient_id: problem for problem in problems if problem.remain}
+    parts = [f"{_several(missing, 'patient lacks', 'patients lack')} it"] if missing else []
+    if len(others) == 1:
+        (one,) = others.values()
+        parts.append(f"{one.patient_id} has {one.remain} of {one.files} files")
+    elif others:
+        parts.append(f"{len(others):,} have the rest of their files")
+    return ", ".join(parts)
 
 
 def _several(number: int, one: str, more: str) -> str:

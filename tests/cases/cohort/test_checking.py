@@ -68,7 +68,7 @@ def test_sites_parts_and_groups(seven: Path) -> None:
     assert "warning: 1 patients have nothing that can be used; of them only the prior can be told [013]" in said(report)
 
 
-def test_a_file_that_cannot_be_used_is_a_problem_and_the_modality_missing(seven: Path) -> None:
+def test_files_that_cannot_be_used_are_problems_and_the_modality_missing_without_others(seven: Path) -> None:
     (seven / "w/010.npy").unlink()
     (seven / "w/008_2.npy").write_bytes(b"")
     (seven / "r/012.txt").write_text("\n")
@@ -78,12 +78,12 @@ def test_a_file_that_cannot_be_used_is_a_problem_and_the_modality_missing(seven:
     report = checked(seven / "cohort.toml")
     assert report.problems == (
         Problem("008", "mri", "mri.csv", "no row has patient_id '008'"),
-        Problem("008", "wsi", "w/008_2.npy", "is empty"),
+        Problem("008", "wsi", "w/008_2.npy", "is empty", remain=1, files=2),
         Problem("009", "wsi", "w/009_*.npy", "matches no file"),
         Problem("010", "wsi", "w/010.npy", "does not exist"),
         Problem("012", "report", "r/012.txt", "is blank"),
     )
-    assert [m.patients for m in report.modalities] == [1, 2, 4]
+    assert [m.patients for m in report.modalities] == [1, 3, 4]
     assert not report.passed
 
 

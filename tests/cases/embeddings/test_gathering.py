@@ -10,7 +10,7 @@ import pytest
 
 from cryostat.cases.cohort import load_cohort
 from cryostat.cases.embeddings import gather
-from cryostat.cases.evidence import Bags, Texts, Vectors
+from cryostat.cases.evidence import Bags, Problem, Texts, Vectors
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.home import Home
 
@@ -46,12 +46,51 @@ def test_attention_keeps_all_vectors_of_a_patient(tmp_path: Path, make_cohort, h
 
 def test_a_bad_file_is_a_problem_and_its_patient_lacks_the_modality(tmp_path: Path, make_cohort, home: Home) -> None:
     save(tmp_path, good=[1, 2], bad=[1, np.nan])
-    evidence = gather(make_cohort(["good.npy", "bad.npy", "gone.npy", "good.npy;bad.npy"]), home)
-    assert evidence.present[:, 0].tolist() == [True, False, False, False]
-    told = [(p.patient_id, p.where, p.reason) for p in evidence.problems]
-    assert told[0] == ("p1", "bad.npy", "1 of 1 vectors hold numbers that are not finite")
-    assert told[1] == ("p2", "gone.npy", "does not exist")
-    assert told[2][:2] == ("p3", "bad.npy")
+    evidence = gather(make_cohort(["good.npy", "bad.npy", "gone.npy"]), home)
+    assert evidence.present[:, 0].tolist() == [True, False, False]
+    assert evidence.problems == [
+        Problem("p1", "m", "bad.npy", "1 of 1 vectors hold numbers that are not finite", remain=0, files=1),
+        Problem("p2", "m", "gone.npy", "does not exist", remain=0, files=1),
+    ]
+
+
+def test_the_other_files_of_a_patient_are_used(tmp_path: Path, make_cohort, home: Home) -> None:
+    save(tmp_path, one=[1, 2], two=[3, 4], bad=[1, np.nan])
+    cells = ["one.npy;bad.npy;two.npy;gone.npy", "bad.npy;gone.npy"]
+    evidence = gather(make_cohort(cells), home)
+    assert values_of(evidence)[0].tolist() == [2, 3]
+    assert evidence.present[:, 0].tolist() == [True, False]
+    assert [(p.patient_id, p.where, p.remain, p.files) for p in evidence.problems] == [
+        ("p0", "bad.npy", 2, 4),
+        ("p0", "gone.npy", 2, 4),
+        ("p1", "bad.npy", 0, 2),
+        ("p1", "gone.npy", 0, 2),
+    ]
+    with pytest.raises(InputError, match="none of 2 patients' m can be used"):
+        gather(make_cohort(cells, 'incomplete = "missing"'), home)
+
+
+def test_before_and_after_a_repair_are_told_apart(tmp_path: Path, make_cohort, home: Home) -> None:
+    save(tmp_path, one=[1, 2], bad=[1, np.nan])
+    before = gather(make_cohort(["one.npy;bad.npy", "one.npy"]), home)
+    left_out = gather(make_cohort(["one.npy", "one.npy"]), home)
+    assert before.identity == left_out.identity
+    save(tmp_path, bad=[3, 4])
+    after = gather(make_cohort(["one.npy;bad.npy", "one.npy"]), home)
+    assert after.identity != before.identity
+    assert values_of(after)[0].tolist() == [2, 3]
+
+
+def test_a_name_too_long_for_the_disk_is_a_problem_of_one_patient(tmp_path: Path, make_cohort, home: Home) -> None:
+    save(tmp_path, one=[1, 2])
+    long = f"{'x' * 300}.npy"
+    for lines in ((), ('encoder = "tfidf"',), ('encoder = "mean"',)):
+        (tmp_path / "text.txt").write_text("a report")
+        good = "text.txt" if lines == ('encoder = "tfidf"',) else "one.npy"
+        evidence = gather(make_cohort([long, good, good], *lines), home)
+        (problem,) = evidence.problems
+        assert (problem.patient_id, problem.reason) == ("p0", "cannot be opened (File name too long)")
+        assert evidence.present[:, 0].tolist() == [False, True, True]
 
 
 def test_different_widths_name_both_files(tmp_path: Path, make_cohort, home: Home) -> None:
@@ -131,6 +170,15 @@ def test_reports_become_texts_and_their_words_are_told_nowhere(
     assert not home.root.exists()
 
 
+def test_the_other_reports_of_a_patient_are_used(tmp_path: Path, make_cohort, home: Home) -> None:
+    (tmp_path / "a.txt").write_text("first")
+    (tmp_path / "b.txt").write_text("third")
+    (tmp_path / "blank.txt").write_text(" \n")
+    evidence = gather(make_cohort(["a.txt;blank.txt;b.txt", "a.txt"], 'encoder = "tfidf"'), home)
+    assert evidence.modalities["m"].texts == ("first\n\nthird", "first")
+    assert [(p.where, p.reason, p.remain, p.files) for p in evidence.problems] == [("blank.txt", "is blank", 2, 3)]
+
+
 def slides(folder: Path, count: int) -> None:
     for i in range(count):
         with h5py.File(folder / f"s{i}.h5", "w") as handle:
@@ -193,6 +241,15 @@ def test_series_of_a_volume_encoder(tmp_path: Path, make_cohort, home: Home) -> 
     masked = values_of(gather(load_cohort(with_mask), home))
     np.testing.assert_array_equal(masked[1], vectors[1])
     assert not np.array_equal(masked[0], vectors[1])
+    # A series that cannot be read is left out; a mask that cannot be read is not.
+    (tmp_path / "cohort.csv").write_text(
+        "patient_id,m,seg,label\np0,t1.nii.gz;broken.nii.gz,,a\np1,t1.nii.gz,broken.nii.gz,b\np2,t1.nii.gz,,b\n"
+    )
+    partly = gather(load_cohort(with_mask), home)
+    np.testing.assert_array_equal(values_of(partly)[[0, 2]], vectors[[1, 1]])
+    assert partly.present[:, 0].tolist() == [True, False, True]
+    told = [(p.patient_id, p.where, p.remain, p.files) for p in partly.problems]
+    assert told == [("p0", "broken.nii.gz", 1, 2), ("p1", "broken.nii.gz", 0, 1)]
 
 
 def test_options_without_an_encoder_and_unknown_modalities_are_refused(tmp_path: Path, make_cohort, home: Home) -> None:

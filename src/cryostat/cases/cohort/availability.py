@@ -14,6 +14,7 @@ from cryostat.cases.cohort.cohort import Cohort, table_keys
 from cryostat.cases.cohort.inspection import Look, look_at
 from cryostat.cases.cohort.manifest import ModalitySpec
 from cryostat.cases.cohort.paths import shown_path
+from cryostat.cases.cohort.values import ValueColumn, any_known, value_columns
 from cryostat.cases.evidence import Problem
 from cryostat.core.progress import track
 
@@ -23,42 +24,61 @@ class Availability:
     """Who has what.
 
     Attributes:
-        present: (n, M) bool; a patient with a file that cannot be used lacks the modality.
+        present: (n, M) bool; a patient of whose files none can be used lacks the modality.
         problems: Files and rows that cannot be used.
         looks: For each modality all files named, once each.
+        values: For each modality its columns of values; none where it has paths or a table.
     """
 
     present: NDArray[np.bool_]
     problems: tuple[Problem, ...]
     looks: dict[str, tuple[Look, ...]]
+    values: dict[str, tuple[ValueColumn, ...]]
 
 
 def availability(cohort: Cohort) -> Availability:
-    """Look at every file that the cohort names, and for every key whether its table has it."""
-    columns, problems, looks = [], [], {}
+    """Look at every file that the cohort names, for every key whether its table has it, and read columns of values.
+
+    Raises:
+        InputError: A table of features cannot be read, or a column of values.
+    """
+    columns, problems, looks, values = [], [], {}, {}
     for spec in cohort.modalities.values():
-        present, found, looked = _of_table(cohort, spec) if spec.table else _of_files(cohort, spec)
+        values[spec.name] = value_columns(cohort, spec) if spec.values else ()
+        present, found, looked = _look(cohort, spec, values[spec.name])
         columns.append(present)
         problems += found
         looks[spec.name] = looked
-    return Availability(np.stack(columns, 1), tuple(problems), looks)
+    return Availability(np.stack(columns, 1), tuple(problems), looks, values)
 
 
 Found = tuple[list[bool], list[Problem], tuple[Look, ...]]
+
+
+def _look(cohort: Cohort, spec: ModalitySpec, values: Sequence[ValueColumn]) -> Found:
+    if values:
+        return any_known(values).tolist(), [], ()
+    return _of_table(cohort, spec) if spec.table else _of_files(cohort, spec)
 
 
 def _of_files(cohort: Cohort, spec: ModalitySpec) -> Found:
     files = cohort.files(spec.name)
     every = dict.fromkeys(path for paths in files for path in paths)
     looks = {path: look_at(path) for path in track(every, f"Looking at {spec.name}")}
+    bad = [[path for path in paths if looks[path].problem] for paths in files]
+    remain = [remaining(len(paths), len(wrong), spec.incomplete) for paths, wrong in zip(files, bad, strict=True)]
     problems = [
-        Problem(patient, spec.name, shown_path(path, cohort.root), looks[path].problem)
-        for patient, paths in zip(cohort.patients, files, strict=True)
-        for path in paths
-        if looks[path].problem
+        Problem(patient, spec.name, shown_path(path, cohort.root), looks[path].problem, left, len(paths))
+        for patient, paths, wrong, left in zip(cohort.patients, files, bad, remain, strict=True)
+        for path in wrong
     ]
-    present = [bool(paths) and not any(looks[path].problem for path in paths) for paths in files]
+    present = [left > 0 for left in remain]
     return present, problems, tuple(looks.values())
+
+
+def remaining(files: int, bad: int, incomplete: str) -> int:
+    """How many files of a patient are used, when some cannot be."""
+    return 0 if bad and incomplete == "missing" else files - bad
 
 
 def _of_table(cohort: Cohort, spec: ModalitySpec) -> Found:

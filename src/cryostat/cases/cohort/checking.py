@@ -13,11 +13,14 @@ from cryostat.cases.cohort.cohort import Cohort
 from cryostat.cases.cohort.findings import cohort_findings, task_findings
 from cryostat.cases.cohort.manifest import ModalitySpec
 from cryostat.cases.cohort.paths import shown_path
-from cryostat.cases.cohort.report import CohortReport, Finding, ModalityCounts, Pattern, TaskCounts
+from cryostat.cases.cohort.report import CohortReport, Finding, ModalityCounts, Pattern, TaskCounts, ValueCounts
+from cryostat.cases.cohort.value_findings import value_findings
+from cryostat.cases.cohort.values import ValueColumn
 from cryostat.cases.evidence import Evidence
-from cryostat.cases.labels import Targets, Task, targets
+from cryostat.cases.labels import Targets, targets
 from cryostat.core.errors import InputError
 
+QUARTILES = (0, 0.25, 0.5, 0.75, 1)
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -30,13 +33,21 @@ def check_cohort(cohort: Cohort, evidence: Evidence | None = None) -> CohortRepo
             missing. Without, every file is looked at, not decoded.
 
     Raises:
-        InputError: A table of features cannot be read, or the evidence is of other patients or modalities.
+        InputError: A table of features or a column of values cannot be read, or the evidence is of other patients or
+            modalities.
     """
     seen = availability(cohort)
     present = seen.present if evidence is None else _present_in(evidence, cohort)
     patterns, rows = _patterns(present, tuple(cohort.modalities))
-    counted, failed = _tasks(cohort, rows, len(patterns))
-    findings = (*failed, *cohort_findings(cohort, seen, present), *task_findings(counted))
+    asked, failed = _targets(cohort)
+    counted = tuple(_counts(found, rows, len(patterns)) for found in asked)
+    values = [(name, column) for name, columns in seen.values.items() for column in columns]
+    findings = (
+        *failed,
+        *cohort_findings(cohort, seen, present),
+        *task_findings(counted),
+        *value_findings(cohort, values, asked),
+    )
     return CohortReport(
         cohort=cohort.name,
         about=cohort.about,
@@ -55,6 +66,7 @@ def check_cohort(cohort: Cohort, evidence: Evidence | None = None) -> CohortRepo
         problems=seen.problems if evidence is None else tuple(evidence.problems),
         findings=tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))),
         read=evidence is not None,
+        values=tuple(_column(name, column) for name, column in values),
     )
 
 
@@ -82,15 +94,33 @@ def _patterns(present: NDArray[np.bool_], names: Sequence[str]) -> tuple[tuple[P
 
 def _modality(cohort: Cohort, spec: ModalitySpec, patients: int, seen: Availability) -> ModalityCounts:
     series: dict[str, int] = {}
-    if len(spec.columns) > 1:
+    if len(spec.columns) > 1 and not spec.values:
         named = Counter(column for row in cohort.series(spec.name) for column in row)
         series = {column: named[column] for column in spec.columns}
     return ModalityCounts(spec.name, _source(cohort, spec), patients, len(seen.looks[spec.name]), series)
 
 
+def _column(modality: str, column: ValueColumn) -> ValueCounts:
+    counts = Counter(column.levels[code] for code in (column.codes if column.codes is not None else ()) if code >= 0)
+    numbers = None if column.numbers is None else column.numbers[column.known]
+    return ValueCounts(
+        modality=modality,
+        column=column.name,
+        kind="words" if numbers is None else "numbers",
+        unit=column.unit,
+        patients=int(column.known.sum()),
+        read=column.read,
+        levels=dict(counts.most_common()),
+        spellings=column.spellings,
+        quartiles=() if numbers is None or not len(numbers) else tuple(np.quantile(numbers, QUARTILES).tolist()),
+    )
+
+
 def _source(cohort: Cohort, spec: ModalitySpec) -> str:
     if spec.table:
         return f"rows of {shown_path(spec.table, cohort.root)}"
+    if spec.values:
+        return f"values of {', '.join(spec.columns)}"
     columns = f"column {spec.column}" if len(spec.columns) == 1 else f"columns {', '.join(spec.columns)}"
     return f"{columns}, encoder {spec.encoder}" if spec.encoder else f"{columns}, embeddings, pool {spec.pool}"
 
@@ -103,20 +133,19 @@ def _values(cohort: Cohort, column: str | None) -> Mapping[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _tasks(cohort: Cohort, rows: NDArray[np.intp], patterns: int) -> tuple[tuple[TaskCounts, ...], tuple[Finding, ...]]:
-    """The counts of each task, and an error for each whose labels cannot be read."""
-    counted, failed = [], []
+def _targets(cohort: Cohort) -> tuple[tuple[Targets, ...], tuple[Finding, ...]]:
+    """The labels of each task, and an error for each whose labels cannot be read."""
+    asked, failed = [], []
     for task in cohort.tasks.values():
         try:
-            found = targets(task, cohort.table, cohort.path)
+            asked.append(targets(task, cohort.table, cohort.path))
         except InputError as error:
             failed.append(Finding("error", error.problem, f"task {task.name}", error.remedy))
-        else:
-            counted.append(_counts(task, found, rows, patterns))
-    return tuple(counted), tuple(failed)
+    return tuple(asked), tuple(failed)
 
 
-def _counts(task: Task, found: Targets, rows: NDArray[np.intp], patterns: int) -> TaskCounts:
+def _counts(found: Targets, rows: NDArray[np.intp], patterns: int) -> TaskCounts:
+    task = found.task
     table = np.zeros((patterns, len(task.classes)), int)
     np.add.at(table, (rows[found.certain], found.y[found.certain]), 1)
 

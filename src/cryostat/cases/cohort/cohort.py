@@ -19,6 +19,9 @@ from cryostat.core.identity import digest
 
 Files = tuple[Path, ...]
 
+LATER: Mapping[str, Any] = {"values": False, "words": (), "unknown": (), "incomplete": "use"}
+"""Facts of a modality that count only where they differ: cohorts from before they existed keep their identity."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
@@ -74,6 +77,8 @@ class Cohort:
 
         A pattern that matches no file stays as a path, so that it is met as a missing file and not passed over.
         """
+        if self.modality(modality).values:
+            return ({},) * len(self.patients)
         columns = self._cells(modality)
         found = ({c: resolved_paths(cell, self.root) for c, cell in row.items()} for row in columns)
         return tuple({column: files for column, files in row.items() if files} for row in found)
@@ -81,7 +86,7 @@ class Cohort:
     def files(self, modality: str) -> tuple[Files, ...]:
         """For each patient the files of a modality, in the order of its columns; empty where it is missing.
 
-        A modality that is rows of a table has none.
+        A modality that is rows of a table, or values in the patients' own, has none.
         """
         if self.modality(modality).table:
             return ((),) * len(self.patients)
@@ -137,7 +142,8 @@ class Cohort:
 
     def _modality_facts(self, spec: ModalitySpec) -> dict[str, Any]:
         table = shown_path(spec.table, self.root) if spec.table else None
-        return asdict(spec) | {"table": table}
+        facts = {key: value for key, value in asdict(spec).items() if key not in LATER or value != LATER[key]}
+        return facts | {"table": table}
 
     def _unknown(self, kind: str, name: str, known: Mapping[str, Any]) -> SettingError:
         return SettingError(f"has no {kind} {name!r}", where=self.path, remedy=nearest(name, known))

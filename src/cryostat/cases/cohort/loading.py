@@ -30,6 +30,7 @@ def load_cohort(path: str | Path) -> Cohort:
     manifest = read_manifest(Path(path))
     table = read_text_table(manifest.table)
     _require_columns(manifest, table)
+    _require_evidence(manifest)
     rows, notes = _patients(table, manifest.patient)
     _require_declared(manifest, len(rows))
     _require_inside(manifest, table)
@@ -63,6 +64,18 @@ def _require_columns(manifest: Manifest, table: TextTable) -> None:
             )
 
 
+def _require_evidence(manifest: Manifest) -> None:
+    """Raise an InputError where a column of values is one that tells who a patient is or how he is used."""
+    never = {manifest.patient: "holds the patients' ids", manifest.split: "divides them into train and test"}
+    for spec in manifest.modalities:
+        if spec.values and (column := next((column for column in spec.columns if column in never), None)):
+            raise InputError(
+                f"has the column {column!r} in values, which {never[column]}",
+                where=f"{manifest.path}, [modalities.{spec.name}]",
+                remedy="Take it out of values",
+            )
+
+
 def _columns_named(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Each column that the manifest names, and which part of it does."""
     yield manifest.patient, "patient in [cohort]"
@@ -76,8 +89,13 @@ def _columns_named(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield column, f"[modalities.{spec.name}]"
 
 
+SHOWN_LABEL = (
+    "Take it out of values, or leave this task out of the manifest: nothing is learnt where the label itself is shown"
+)
+
+
 def _tasks(manifest: Manifest, table: TextTable) -> Iterator[Task]:
-    of_modality = {column: spec.name for spec in manifest.modalities for column in spec.columns}
+    of_modality = {column: spec for spec in manifest.modalities for column in spec.columns}
     for name, facts in manifest.tasks.items():
         task = read_task(name, facts, manifest.root, manifest.path)
         where = f"{manifest.path} [tasks.{name}]"
@@ -88,11 +106,11 @@ def _tasks(manifest: Manifest, table: TextTable) -> Iterator[Task]:
                 remedy=nearest(task.column, table.columns),
             )
         if task.column in of_modality:
+            spec = of_modality[task.column]
             raise InputError(
-                f"has the column {task.column!r} as its label, from which the modality {of_modality[task.column]!r} "
-                "is read too",
+                f"has the column {task.column!r} as its label, from which the modality {spec.name!r} is read too",
                 where=where,
-                remedy="Name the column that holds the label",
+                remedy=SHOWN_LABEL if spec.values else "Name the column that holds the label",
             )
         yield task
 
@@ -140,7 +158,7 @@ def _require_declared(manifest: Manifest, found: int) -> None:
 
 def _require_inside(manifest: Manifest, table: TextTable) -> None:
     for spec in manifest.modalities:
-        for column in () if spec.table else spec.columns:
+        for column in () if spec.table or spec.values else spec.columns:
             for place, cell in zip(table.places, table.column(column), strict=True):
                 for written in written_paths(known(cell)):
                     require_inside(written, manifest.root, f"{table.path}, {place}, column {column}")

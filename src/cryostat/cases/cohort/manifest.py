@@ -43,13 +43,25 @@ COHORT: Kinds = {
 MODALITY: Kinds = {
     "column": str,
     "columns": list,
+    "values": list,
+    "words": list,
+    "unknown": list,
     "table": str,
     "key": str,
     "pool": str,
+    "incomplete": str,
     "encoder": str,
     "weights": str,
     "options": dict,
 }
+OF_VALUES = ("values", "words", "unknown")
+"""Keys of a modality whose columns hold what is known itself, in place of paths."""
+
+INCOMPLETE: Mapping[str, str] = {
+    "use": "the files of a patient that can be used are used",
+    "missing": "a patient with a file that cannot be used lacks the modality",
+}
+"""What becomes of a patient some of whose files cannot be used."""
 KIND_NAMES: Mapping[type, str] = {
     str: "text in quotation marks",
     int: "a whole number",
@@ -65,13 +77,18 @@ class ModalitySpec:
     Attributes:
         name: Of letters, digits, `_` and `-`.
         columns: Columns of the cohort's table; several are the series of a volume. Each holds a path, several parted by
-            `;`, or a pattern as `wsi/A*.h5`; with `table` the one column holds the key of a row.
+            `;`, or a pattern as `wsi/A*.h5`; with `table` the one column holds the key of a row; with `values` each
+            holds what is known itself.
         table: Table of features, a row a key, or None where the columns hold paths.
         key: Its column that holds the key; None without a table.
         pool: How several files or series become one vector a patient, of `POOLS`.
         encoder: Name of an encoder of ours; None where the files hold embeddings.
         weights: Its weights: a file, folder or hub id.
         options: Settings of the reader or the encoder.
+        values: The columns hold what is known, as age and sex, not paths.
+        words: Those of them that are read as words, whatever they look like.
+        unknown: Cells of them that say nothing.
+        incomplete: What becomes of a patient some of whose files cannot be used, of `INCOMPLETE`.
     """
 
     name: str
@@ -82,6 +99,10 @@ class ModalitySpec:
     encoder: str | None = None
     weights: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    values: bool = False
+    words: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    incomplete: str = "use"
 
     @property
     def column(self) -> str:
@@ -228,10 +249,12 @@ def _modality(name: str, facts: Any, root: Path, patient: str, path: Path) -> Mo
     if _name(name, where) in RESERVED:
         raise InputError(f"cannot be called {name!r}", where=where, remedy="Choose another name; results use this one")
     check_keys(facts, MODALITY, where)
+    if set(OF_VALUES) & set(facts):
+        return _of_values(name, facts, where)
     columns = _columns(facts, where)
-    pool = facts.get("pool", "mean")
-    if pool not in POOLS:
-        raise InputError(f"has the unknown pool {pool!r}", where=where, remedy=nearest(pool, POOLS))
+    for key, known in (("pool", POOLS), ("incomplete", INCOMPLETE)):
+        if key in facts and facts[key] not in known:
+            raise InputError(f"has the unknown {key} {facts[key]!r}", where=where, remedy=nearest(facts[key], known))
     _check_source(facts, where)
     table = _under(root, facts["table"]) if "table" in facts else None
     return ModalitySpec(
@@ -239,26 +262,49 @@ def _modality(name: str, facts: Any, root: Path, patient: str, path: Path) -> Mo
         columns,
         table,
         facts.get("key", patient) if table else None,
-        pool,
+        facts.get("pool", "mean"),
         facts.get("encoder"),
         facts.get("weights"),
         facts.get("options", {}),
+        incomplete=facts.get("incomplete", "use"),
     )
+
+
+def _of_values(name: str, facts: Mapping[str, Any], where: str) -> ModalitySpec:
+    """A modality whose columns hold what is known."""
+    if other := next((key for key in facts if key not in OF_VALUES), None):
+        raise InputError(
+            f"has both {next(key for key in OF_VALUES if key in facts)} and {other}",
+            where=where,
+            remedy="Keep values for columns that hold numbers or words, or the other for columns of paths",
+        )
+    values, words, unknown = (_texts(facts, key, where) for key in OF_VALUES)
+    if not values:
+        raise InputError("must name its columns", where=where, remedy='Write values = ["age", "sex"]')
+    if strange := [column for column in words if column not in values]:
+        raise InputError(
+            f"has {strange[0]!r} in words and not in values", where=where, remedy="Name it in values too, or in neither"
+        )
+    return ModalitySpec(name, values, values=True, words=words, unknown=unknown)
+
+
+NO_COLUMN = (
+    'Write column = "…" for paths, columns = ["…", "…"] for several series, or values = ["age", "sex"] for columns '
+    "that hold what is known"
+)
 
 
 def _columns(facts: Mapping[str, Any], where: str) -> tuple[str, ...]:
     columns = _texts(facts, "columns", where) if "columns" in facts else (facts.get("column", ""),)
     if ("column" in facts) == ("columns" in facts) or not columns:
-        raise InputError(
-            "must name its column", where=where, remedy='Write column = "…", or columns = ["…", "…"] for several series'
-        )
+        raise InputError("must name its column", where=where, remedy=NO_COLUMN)
     return columns
 
 
 def _check_source(facts: Mapping[str, Any], where: str) -> None:
     """Raise an InputError where a table of features and files are mixed up."""
-    if "table" in facts and ({"encoder", "weights", "columns"} & set(facts)):
-        other = next(key for key in ("encoder", "weights", "columns") if key in facts)
+    others = ("encoder", "weights", "columns", "incomplete")
+    if "table" in facts and (other := next((key for key in others if key in facts), None)):
         raise InputError(
             f"has both table and {other}",
             where=where,

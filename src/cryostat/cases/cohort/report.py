@@ -64,6 +64,34 @@ class ModalityCounts:
 
 
 @dataclass(frozen=True)
+class ValueCounts:
+    """How a clinical column was read.
+
+    Attributes:
+        modality: The modality that it belongs to.
+        column: The column.
+        kind: `numbers` or `words`.
+        unit: `years` for times, `percent`, or empty.
+        patients: Those of whom it is known.
+        read: How many cells were read in which way.
+        levels: Patients of each word, most first; empty for numbers.
+        spellings: Words that are written in several ways, to these.
+        quartiles: Least, lower quartile, median, upper quartile and greatest number; empty for words, or where none is
+            known.
+    """
+
+    modality: str
+    column: str
+    kind: str
+    unit: str
+    patients: int
+    read: Mapping[str, int]
+    levels: Mapping[str, int]
+    spellings: Mapping[str, tuple[str, ...]]
+    quartiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class TaskCounts:
     """Patients of each class of a task.
 
@@ -110,9 +138,10 @@ class CohortReport:
         sites: Patients of each, most first; "" for unknown; empty when the cohort has no sites.
         parts: Patients of each part of the split; empty when it has none.
         groups: For each group column the patients of each value.
-        problems: What of a patient could not be used; that modality then counts as missing.
+        problems: What of a patient could not be used, and how many files remain in its place.
         findings: Worst first.
         read: Embeddings were read; else files were only looked at.
+        values: How each clinical column was read.
     """
 
     cohort: str
@@ -129,6 +158,7 @@ class CohortReport:
     problems: tuple[Problem, ...]
     findings: tuple[Finding, ...]
     read: bool
+    values: tuple[ValueCounts, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -17,6 +17,9 @@ from cryostat.core.files import read_table, require_file
 MISSING = frozenset({"", "na", "n/a", "nan", "<na>"})
 """What stands for a value that is not known, in lower case."""
 
+ERROR_WORDS = ("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
+"""What spreadsheets write where there is no value."""
+
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cryostat.cases.cohort import Cohort, ModalitySpec
+from cryostat.cases.cohort.availability import remaining
 from cryostat.cases.embeddings.arrays import Embedding
 from cryostat.cases.embeddings.encoding import Shelf, checked_options, slide_vector, text_vector, volume_vector
-from cryostat.cases.embeddings.files import Gathered, content_hash, each_patient, files_identity, read_embedding
+from cryostat.cases.embeddings.files import (
+    UNUSABLE,
+    Gathered,
+    content_hash,
+    each_file,
+    each_patient,
+    files_identity,
+    read_embedding,
+    why,
+)
 from cryostat.cases.embeddings.formats import KINDS, Kind, file_format
 from cryostat.cases.embeddings.pooling import pooled
-from cryostat.cases.evidence import Texts
+from cryostat.cases.evidence import Problem, Texts
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.home import Home
 from cryostat.core.identity import digest
+from cryostat.core.progress import track
 
 if TYPE_CHECKING:
     from cryostat.encoders.text.base import TextEncoder
@@ -44,12 +59,11 @@ def _kind(cohort: Cohort, spec: ModalitySpec) -> Kind:
     return kinds.most_common(1)[0][0] if kinds else Kind.FEATURES
 
 
-def _require_kind(paths: Sequence[Path], kind: Kind) -> None:
-    for path in paths:
-        if (found := KINDS[file_format(path)]) is not kind:
-            raise InputError(
-                f"holds {found}, those of most patients {kind}", where=path, remedy="Name the right file of the patient"
-            )
+def _require_kind(path: Path, kind: Kind) -> None:
+    if (found := KINDS[file_format(path)]) is not kind:
+        raise InputError(
+            f"holds {found}, those of most patients {kind}", where=path, remedy="Name the right file of the patient"
+        )
 
 
 def _texts(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gathered:
@@ -57,40 +71,36 @@ def _texts(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gathe
 
     _settings(cohort, spec, load_text_encoder)
     encoder = load_text_encoder(str(spec.encoder), _weights(cohort, spec), device)
-    files = cohort.files(spec.name)
-    texts, problems = each_patient(cohort, spec.name, files, _read_text)
-    used = [paths if text else () for paths, text in zip(files, texts, strict=True)]
-    facts = {"files": files_identity(cohort, used), "source": "texts"}
+    found, problems = each_file(cohort, spec, _read_text)
+    texts = ["\n\n".join(text for _, text in used) or None for used in found]
+    facts = {"files": files_identity(cohort, found), "source": "texts"}
     if encoder.learns_from_texts:
         return Gathered(Texts(tuple(texts)), problems, {**facts, "encoder": encoder.name})
     identity = dict(encoder.identity())
     shelf = _shelf(home, identity)
     vectors, failed = each_patient(cohort, spec.name, texts, partial(_text_embedding, encoder, shelf))
-    found = pooled([[each] if each else [] for each in vectors], spec.pool)
-    return Gathered(found, [*problems, *failed], {**facts, "encoder": identity, "pool": spec.pool})
+    embedded = pooled([[each] if each else [] for each in vectors], spec.pool)
+    return Gathered(embedded, [*problems, *failed], {**facts, "encoder": identity, "pool": spec.pool})
 
 
 def _text_embedding(encoder: TextEncoder, shelf: Shelf, text: str) -> Embedding:
     return Embedding(text_vector(encoder, text, shelf)[None], "report")
 
 
-def _read_text(paths: Sequence[Path]) -> str:
-    """The reports of a patient, one after the other.
+def _read_text(path: Path) -> str:
+    """One report.
 
     Raises:
-        InputError: One is missing, no UTF-8 text, or blank; no message holds a word of it.
+        InputError: It is missing, no UTF-8 text, or blank; no message holds a word of it.
     """
-    _require_kind(paths, Kind.TEXT)
-    parts = []
-    for path in paths:
-        try:
-            text = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InputError("is not UTF-8 text", where=path, remedy="Save it again as UTF-8") from None
-        if not text.strip():
-            raise InputError("is blank", where=path, remedy="Leave its path empty, or supply the report")
-        parts.append(text)
-    return "\n\n".join(parts)
+    _require_kind(path, Kind.TEXT)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8 text", where=path, remedy="Save it again as UTF-8") from None
+    if not text.strip():
+        raise InputError("is blank", where=path, remedy="Leave its path empty, or supply the report")
+    return text
 
 
 def _slides(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gathered:
@@ -100,15 +110,14 @@ def _slides(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gath
     encoder = load_slide_encoder(str(spec.encoder), _weights(cohort, spec), device, **chosen)
     identity = dict(encoder.identity())
     shelf, side = _shelf(home, identity), _side(cohort, spec)
-    files = cohort.files(spec.name)
 
-    def slides(paths: Sequence[Path]) -> list[Embedding]:
-        return [slide_vector(encoder, read_embedding(path), content_hash(path), side, shelf) for path in paths]
+    def slide(path: Path) -> Embedding:
+        return slide_vector(encoder, read_embedding(path), content_hash(path), side, shelf)
 
-    found, problems = each_patient(cohort, spec.name, files, slides)
-    used = [paths if each else () for paths, each in zip(files, found, strict=True)]
-    facts = {"files": files_identity(cohort, used), "source": "tiles", "tile_side": side, "pool": spec.pool}
-    return Gathered(pooled([each or [] for each in found], spec.pool), problems, {**facts, "encoder": identity})
+    found, problems = each_file(cohort, spec, slide)
+    facts = {"files": files_identity(cohort, found), "source": "tiles", "tile_side": side, "pool": spec.pool}
+    slides = pooled([[each for _, each in used] for used in found], spec.pool)
+    return Gathered(slides, problems, {**facts, "encoder": identity})
 
 
 def _side(cohort: Cohort, spec: ModalitySpec) -> float | None:
@@ -129,22 +138,81 @@ def _volumes(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gat
     encoder = load_volume_encoder(str(spec.encoder), _weights(cohort, spec), device, **chosen)
     identity = dict(encoder.identity())
     shelf = _shelf(home, identity)
-    series = [_named(each) for each in cohort.series(spec.name)]
-    masks = _masks(cohort, spec)
-    items = [(named, mask) if named else None for named, mask in zip(series, masks, strict=True)]
+    found: list[Volumes] = []
+    problems: list[Problem] = []
+    patients = zip(cohort.patients, cohort.series(spec.name), _masks(cohort, spec), strict=True)
+    for patient, series, masks in track(list(patients), spec.name):
+        named = _named(series)
+        volumes, failed = _read_series(named, masks, spec.incomplete, partial(volume_vector, encoder, shelf=shelf))
+        found.append(volumes)
+        problems += [
+            Problem(patient, spec.name, *why(error, cohort), len(volumes.series), len(named)) for error in failed
+        ]
+    used = [[(path, None) for path in (*each.series.values(), *each.masks.values())] for each in found]
+    facts = {"files": files_identity(cohort, used), "source": "volumes", "pool": spec.pool}
+    vectors = pooled([[] if each.vector is None else [each.vector] for each in found], spec.pool)
+    return Gathered(vectors, problems, {**facts, "encoder": identity})
 
-    def patient(item: tuple[Mapping[str, Path], Mapping[str, Path]]) -> list[Embedding]:
-        named, mask = item
-        _require_kind([*named.values(), *mask.values()], Kind.VOLUME)
-        vector = volume_vector(encoder, named, mask, content_hash, shelf)
-        return [Embedding(vector[None], str(next(iter(named.values()))))]
 
-    found, problems = each_patient(cohort, spec.name, items, patient)
-    read = [
-        [*item[0].values(), *item[1].values()] if item and each else [] for item, each in zip(items, found, strict=True)
-    ]
-    facts = {"files": files_identity(cohort, read), "source": "volumes", "pool": spec.pool}
-    return Gathered(pooled([each or [] for each in found], spec.pool), problems, {**facts, "encoder": identity})
+@dataclass(frozen=True, eq=False)
+class Volumes:
+    """What could be encoded of a patient's series.
+
+    Attributes:
+        vector: Of those that are used; None where the modality is missing.
+        series: Those that are used, by name.
+        masks: The patient's masks, where any series is used.
+    """
+
+    vector: Embedding | None = None
+    series: Mapping[str, Path] = field(default_factory=dict)
+    masks: Mapping[str, Path] = field(default_factory=dict)
+
+
+def _read_series(
+    series: Mapping[str, Path], masks: Mapping[str, Path], incomplete: str, encode: Callable[..., NDArray[np.float32]]
+) -> tuple[Volumes, list[Exception]]:
+    """The series of a patient in one vector; where that fails, those of them that can be read by themselves.
+
+    A mask is no evidence that could be left out: without one that is named, other numbers would be measured.
+    """
+    if not series:
+        return Volumes(), []
+    try:
+        return _encoded(series, masks, encode), []
+    except UNUSABLE as error:
+        together = error
+    failed = {name: wrong for name, path in series.items() if (wrong := _unreadable(path)) is not None}
+    rest = {name: path for name, path in series.items() if name not in failed}
+    if not failed:
+        return Volumes(), [together]
+    if not remaining(len(series), len(failed), incomplete):
+        return Volumes(), list(failed.values())
+    try:
+        return _encoded(rest, masks, encode), list(failed.values())
+    except UNUSABLE as error:
+        return Volumes(), [*failed.values(), error]
+
+
+def _encoded(
+    series: Mapping[str, Path], masks: Mapping[str, Path], encode: Callable[..., NDArray[np.float32]]
+) -> Volumes:
+    for path in (*series.values(), *masks.values()):
+        _require_kind(path, Kind.VOLUME)
+    vector = encode(series, masks, content_hash)
+    return Volumes(Embedding(vector[None], str(next(iter(series.values())))), series, masks)
+
+
+def _unreadable(path: Path) -> Exception | None:
+    """Why a series cannot be read by itself, or None where it can."""
+    from cryostat.encoders.volume.nifti import read_volume
+
+    try:
+        _require_kind(path, Kind.VOLUME)
+        read_volume(path)
+    except UNUSABLE as error:
+        return error
+    return None
 
 
 def _named(series: Mapping[str, Sequence[Path]]) -> dict[str, Path]:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from cryostat.cases.cohort.tables import ERROR_WORDS
 from cryostat.cases.embeddings.formats import Format
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table
@@ -21,10 +22,6 @@ NO_FEATURE = re.compile(
     r"(x|y|coords?_[xy]|tile|tile_id|patch|patch_id|index|unnamed: \d+|id|\w*_id|date|\w+_date)", re.IGNORECASE
 )
 """Names of columns that are numbers and yet no features: places, indices, identifiers, dates."""
-
-
-ERROR_WORDS = ("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
-"""What spreadsheets write where there is no number; such a cell is unknown, like an empty one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cryostat.cases.cohort import Cohort, ModalitySpec
+from cryostat.cases.cohort.availability import remaining
+from cryostat.cases.cohort.paths import shown_path
 from cryostat.cases.embeddings.arrays import READERS, Embedding, read_arrays
 from cryostat.cases.embeddings.feature_tables import read_features
 from cryostat.cases.embeddings.formats import KINDS, Format, Kind, file_format
@@ -20,6 +22,9 @@ from cryostat.core.progress import track
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
+
+UNUSABLE = (InputError, EncoderError, OSError)
+"""What is told of a patient, and does not end the whole."""
 
 
 def content_hash(path: Path) -> str:
@@ -57,28 +62,77 @@ def each_patient(
         cohort: Whose.
         name: The modality.
         items: One a patient, empty where missing.
-        use: Raises an InputError or EncoderError for what cannot be used.
+        use: Raises an InputError, EncoderError or OSError for what cannot be used.
     """
     found: list[Found | None] = []
     problems = []
     for patient, item in track(list(zip(cohort.patients, items, strict=True)), name):
         try:
             found.append(use(item) if item else None)
-        except (InputError, EncoderError) as error:
+        except UNUSABLE as error:
             found.append(None)
-            problems.append(Problem(patient, name, _where(error, cohort), error.problem))
+            problems.append(Problem(patient, name, *why(error, cohort)))
     return found, problems
 
 
-def _where(error: CryostatError, cohort: Cohort) -> str:
-    where = error.where or str(cohort.path)
-    return where.removeprefix(f"{cohort.root}/")
+Used = list[tuple[Path, Found]]
+"""Files of a patient with what they hold."""
 
 
-def files_identity(cohort: Cohort, used: Sequence[Sequence[Path]]) -> str:
-    """Hash of who has which content."""
+def each_file(
+    cohort: Cohort, spec: ModalitySpec, use: Callable[[Path], Found]
+) -> tuple[list[Used[Found]], list[Problem]]:
+    """What becomes of each patient's files: those that can be used, as the modality has it; and why others cannot.
+
+    Args:
+        cohort: Whose.
+        spec: The modality; `incomplete` says what becomes of a patient some of whose files cannot be used.
+        use: Raises an InputError, EncoderError or OSError for a file that cannot be used.
+
+    Returns:
+        For each patient the files that are used, none where the modality is missing, and a problem a file.
+    """
+    found: list[Used[Found]] = []
+    problems = []
+    for patient, paths in track(list(zip(cohort.patients, cohort.files(spec.name), strict=True)), spec.name):
+        used, failed = _usable(paths, use)
+        used = used if remaining(len(paths), len(failed), spec.incomplete) else []
+        found.append(used)
+        problems += [
+            Problem(patient, spec.name, *_told(error, path, cohort), len(used), len(paths)) for path, error in failed
+        ]
+    return found, problems
+
+
+def _usable(paths: Sequence[Path], use: Callable[[Path], Found]) -> tuple[Used[Found], list[tuple[Path, Exception]]]:
+    used: Used[Found] = []
+    failed: list[tuple[Path, Exception]] = []
+    for path in paths:
+        try:
+            used.append((path, use(path)))
+        except UNUSABLE as error:
+            failed.append((path, error))
+    return used, failed
+
+
+def _told(error: Exception, path: Path, cohort: Cohort) -> tuple[str, str]:
+    """Where and why a file cannot be used."""
+    where, reason = why(error, cohort)
+    return where or shown_path(path, cohort.root), reason
+
+
+def why(error: Exception, cohort: Cohort) -> tuple[str, str]:
+    """Where something cannot be used, as it stands under the root, and why."""
+    if isinstance(error, CryostatError):
+        return (error.where or str(cohort.path)).removeprefix(f"{cohort.root}/"), error.problem
+    name = getattr(error, "filename", None) or cohort.path
+    return str(name).removeprefix(f"{cohort.root}/"), f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+
+
+def files_identity(cohort: Cohort, used: Sequence[Sequence[tuple[Path, Any]]]) -> str:
+    """Hash of who has which content: of the files that are used, so that a repaired one makes a difference."""
     pairs = zip(cohort.patients, used, strict=True)
-    return digest([[patient, [content_hash(path) for path in paths]] for patient, paths in pairs], 32)
+    return digest([[patient, [content_hash(path) for path, _ in files]] for patient, files in pairs], 32)
 
 
 def from_files(cohort: Cohort, spec: ModalitySpec) -> Gathered:
@@ -89,11 +143,9 @@ def from_files(cohort: Cohort, spec: ModalitySpec) -> Gathered:
             where=f"{cohort.path}, [modalities.{spec.name}]",
             remedy="Leave options out, or name the encoder",
         )
-    files = cohort.files(spec.name)
-    found, problems = each_patient(cohort, spec.name, files, lambda paths: [read_embedding(path) for path in paths])
-    tables, left_out = common_columns([each or [] for each in found])
-    used = [paths if each else () for paths, each in zip(files, found, strict=True)]
-    identity = {"source": "files", "pool": spec.pool, "files": files_identity(cohort, used), "left_out": left_out}
+    found, problems = each_file(cohort, spec, read_embedding)
+    tables, left_out = common_columns([[each for _, each in used] for used in found])
+    identity = {"source": "files", "pool": spec.pool, "files": files_identity(cohort, found), "left_out": left_out}
     return Gathered(pooled(tables, spec.pool), problems, identity)
 
 

@@ -58,11 +58,9 @@ def file_format(path: Path) -> Format:
     """The format of a file.
 
     Raises:
-        InputError: It is missing, empty, damaged at its beginning, or of no format that is read here.
+        InputError: It is missing, empty, cannot be opened, is damaged at its beginning, or of no format that is read.
     """
-    require_file(path)
-    with path.open("rb") as stream:
-        head = stream.read(HEAD)
+    head = _head(path)
     if head.startswith(b"\x1f\x8b"):
         head = _unpacked(path)
     for magic, found in MAGIC.items():
@@ -83,6 +81,17 @@ def file_format(path: Path) -> Format:
     if b"\0" in head:
         raise _unknown(path)
     return Format.TEXT_TABLE if path.suffix.lower() in TABLE_ENDINGS else Format.TEXT
+
+
+def _head(path: Path) -> bytes:
+    try:
+        require_file(path)
+        with path.open("rb") as stream:
+            return stream.read(HEAD)
+    except OSError as error:
+        raise InputError(
+            f"cannot be opened ({error.strerror})", where=path, remedy="Check its name and who may read it"
+        ) from error
 
 
 def _unpacked(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryostat.cases.cohort import Cohort
+from cryostat.cases.embeddings.clinical import from_values
 from cryostat.cases.embeddings.encoded import from_encoder
 from cryostat.cases.embeddings.files import Gathered, from_files
 from cryostat.cases.embeddings.rows import from_table
@@ -24,7 +25,7 @@ def gather(cohort: Cohort, home: Home, *, modalities: Sequence[str] | None = Non
 
     Returns:
         All patients of the cohort in its order. A file that cannot be used is a `Problem`, and its patient lacks the
-        modality.
+        modality where no other file of it can be used.
 
     Raises:
         SettingError: A modality or an encoder is unknown, or an option.
@@ -47,6 +48,8 @@ def gather(cohort: Cohort, home: Home, *, modalities: Sequence[str] | None = Non
 
 def _modality(cohort: Cohort, name: str, home: Home, device: str) -> Gathered:
     spec = cohort.modality(name)
+    if spec.values:
+        return from_values(cohort, spec)
     if spec.table is not None:
         return from_table(cohort, spec, spec.table)
     if spec.encoder is not None:
@@ -61,10 +64,9 @@ def _require_somebody(cohort: Cohort, name: str, found: Gathered) -> None:
         raise InputError(
             f"nobody has the modality {name!r}", where=cohort.path, remedy="Fill in its column, or leave it out"
         )
-    problem = found.problems[0]
+    problem, patients = found.problems[0], len({problem.patient_id for problem in found.problems})
     raise InputError(
-        f"none of {len(found.problems)} patients' {name} can be used; of the first, {problem.patient_id}: it "
-        f"{problem.reason}",
+        f"none of {patients} patients' {name} can be used; of the first, {problem.patient_id}: it {problem.reason}",
         where=problem.where,
         remedy="Check its column, its files and its encoder in the manifest",
     )
