@@ -63,7 +63,7 @@ def caption(rows: pd.DataFrame) -> list[str]:
         lines.append(f"Rare, so that little can be said of them: {first['rare']}.")
     if rows["rank"].notna().any() and rows.loc[rows["complete"], "rank"].isna().any():
         lines.append("Rows without a rank were tested on other nuclei.")
-    return [*lines, ""]
+    return lines
 
 
 def _basis(number: int, kind: str, effective: float, rows: pd.DataFrame) -> str:

@@ -27,6 +27,7 @@ class View:
         hint: How to come by such runs.
         class_figure: What a row shows of a per-class column.
         caption: Lines below the table of rows that compare.
+        published: Published rows of a table of runs, of some encoders and heads; None where nothing is published.
     """
 
     summarise: Callable[[Iterable[RunRecord]], tuple[pd.DataFrame, tuple[BrokenRun, ...]]]
@@ -37,6 +38,7 @@ class View:
     hint: str
     class_figure: Callable[[Mapping[str, Any], str], str] = lambda row, column: _plain_figure(row, column)
     caption: Callable[[pd.DataFrame], Sequence[str]] = lambda rows: ()
+    published: Callable[..., pd.DataFrame] | None = None
 
 
 BLOCKS = ("dataset", "split", "protocol", "fraction")
@@ -46,12 +48,15 @@ BLOCKS = ("dataset", "split", "protocol", "fraction")
 def given_nuclei() -> View:
     """Macro F1 and accuracy with intervals, and ranks."""
     from cryostat.cli.interval_texts import caption, class_with_interval, figures
+    from cryostat.cli.published_texts import beside
     from cryostat.results.export import WRITERS
     from cryostat.results.leaderboard import leaderboard
+    from cryostat.results.published.listing import published_cells
     from cryostat.results.tables import CLASS_F1
 
     hint = "Make one with: cryostat run cells --dataset … --encoder … --head … --split …"
-    return View(leaderboard, WRITERS, BLOCKS, figures(), CLASS_F1, hint, class_with_interval, caption)
+    shown = beside(figures())
+    return View(leaderboard, WRITERS, BLOCKS, shown, CLASS_F1, hint, class_with_interval, caption, published_cells)
 
 
 def segmentation() -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ GAP = 3
     "--segmentation", is_flag=True, help="Runs that segment nuclei by themselves: PQ, R², detection F1, Dice."
 )
 @click.option("--per-class", is_flag=True, help="Add the F1 of each class (PQ with --segmentation).")
+@click.option(
+    "--published/--no-published",
+    default=True,
+    show_default=True,
+    help="Rows that papers print of the same dataset, split and share of training fields, below ours.",
+)
 @click.option("--csv", type=click.Path(path_type=Path), help="Also write the table to this CSV file.")
 @click.option("--json", type=click.Path(path_type=Path), help="Also write the table to this JSON file.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write the table to this Markdown file.")
@@ -50,6 +57,7 @@ def command(
     /,
     segmentation: bool,
     per_class: bool,
+    published: bool,
     csv: Path | None,
     json: Path | None,
     markdown: Path | None,
@@ -58,18 +66,20 @@ def command(
     """List and compare finished runs: means over seeds with 95 % intervals, folds pooled, best first.
 
     Intervals come from resampled patients, or fields of view where no patients are known. What a paired test cannot
-    tell apart from the best of its group shares a rank.
+    tell apart from the best of its group shares a rank. Published rows have neither: they are other people's runs.
     """
     if context.invoked_subcommand is None:
         from cryostat.cli import result_views
 
         view = result_views.segmentation() if segmentation else result_views.given_nuclei()
-        _list(context.obj, filters, view, per_class, {"csv": csv, "json": json, "markdown": markdown})
+        shown = view if published else replace(view, published=None)
+        _list(context.obj, filters, shown, per_class, {"csv": csv, "json": json, "markdown": markdown})
 
 
 def _list(
     home: Home, filters: Mapping[str, tuple[str, ...]], view: View, per_class: bool, files: Mapping[str, Path | None]
 ) -> None:
+    from cryostat.results.published.listing import with_published
     from cryostat.results.records import CASES, find_runs
 
     found = find_runs(home, **{name: values or None for name, values in filters.items()})
@@ -84,30 +94,37 @@ def _list(
     if frame.empty:
         console.print(f"No finished run in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}.")
         console.print(view.hint, markup=False)
+    theirs = view.published(frame, encoders=filters["encoder"], heads=filters["head"]) if view.published else None
     for labels, rows in frame.groupby([*view.blocks], sort=False, dropna=False):
-        console.print(*_block(labels, rows, view, per_class, console.width), sep="\n")
+        console.print(*_block(labels, rows, theirs, view, per_class, console.width), sep="\n")
     _remarks(console, frame, (*found.broken, *unreadable))
     if of_cases:
         console.print(f"Besides, {of_cases} runs of cases: [cyan]cryostat results cases[/]")
     for form, path in files.items():
         if path is not None:
-            view.writers[form](path, frame)
+            view.writers[form](path, frame if theirs is None else with_published(frame, theirs))
             console.print(f"Written: [cyan]{path}[/]")
 
 
 def _block(
-    labels: tuple[Any, ...], rows: pd.DataFrame, view: View, per_class: bool, width: int
+    labels: tuple[Any, ...], ours: pd.DataFrame, theirs: pd.DataFrame | None, view: View, per_class: bool, width: int
 ) -> Iterator[Table | Text]:
     """The runs that compare with each other: one dataset, split, protocol and share of the training data."""
     from rich.text import Text
 
+    from cryostat.results.published.listing import footnotes, of_block, with_published
+
+    printed = of_block(theirs, ours) if theirs is not None else None
+    rows = ours if printed is None else with_published(ours, printed)
     for i, figures in enumerate(_fitting(_shown(view.figures, rows), rows, width)):
         yield _side_by_side("" if i else _title(labels), rows, figures)
     classes = [c for c in rows.columns if per_class and c.startswith(view.by_class) and rows[c].notna().any()]
     by_class = {c.removeprefix(view.by_class): lambda row, c=c: view.class_figure(row, c) for c in classes}
-    for figures in _fitting(by_class, rows, width):
-        yield _side_by_side(f"{view.by_class.strip().upper()} by class", rows, figures)
-    for line in view.caption(rows):
+    known = rows[rows[classes].notna().any(axis=1)] if classes else rows
+    for figures in _fitting(by_class, known, width):
+        yield _side_by_side(f"{view.by_class.strip().upper()} by class", known, figures)
+    lines = [*view.caption(ours), *(footnotes(printed) if printed is not None else ())]
+    for line in [*lines, ""] if lines else ():
         yield Text(line, style="dim")
 
 
@@ -146,15 +163,20 @@ def _side_by_side(title: Text | str, rows: pd.DataFrame, figures: Figures) -> Ta
     from rich.table import Table
     from rich.text import Text
 
+    from cryostat.cli.published_texts import is_published, name_of
+
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in _named(rows):
         table.add_column(name, overflow="fold", min_width=_narrowest(name, rows))
     for name in figures:
         table.add_column(name, justify="right", overflow="fold", min_width=min(len(name), 6))
-    for i, row in enumerate(rows.to_dict("records")):
-        cells = [*(str(row[name]) for name in _named(rows)), *(figure(row) for figure in figures.values())]
-        best = "bold" if i == 0 and len(rows) > 1 else ""
-        table.add_row(*map(Text, cells), style=best if row["complete"] else "dim")
+    records = rows.to_dict("records")
+    ours = [row for row in records if not is_published(row)]
+    for i, row in enumerate(records):
+        cells = [*(name_of(row, name) for name in _named(rows)), *(figure(row) for figure in figures.values())]
+        best = "bold" if i == 0 and len(ours) > 1 else ""
+        style = "dim italic" if is_published(row) else best if row["complete"] else "dim"
+        table.add_row(*map(Text, cells), style=style, end_section=i == len(ours) - 1 < len(rows) - 1)
     return table
 
 

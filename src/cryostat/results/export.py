@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cryostat.core.files import atomic_write, write_json
+from cryostat.results.published.listing import PUBLISHED, footnotes
 from cryostat.results.tables import CLASS_F1, LABELS
 
 
@@ -26,7 +27,8 @@ def write_records(path: Path, frame: pd.DataFrame) -> None:
 def write_markdown(path: Path, frame: pd.DataFrame) -> None:
     """A summary as a Markdown table: macro F1 and accuracy as mean ± sd over seeds, F1 of each class.
 
-    A frame with intervals and ranks (`leaderboard`) has them shown beside the means.
+    A frame with intervals and ranks (`leaderboard`) has them shown beside the means; one with published rows
+    (`with_published`) has what must be known of them below.
     """
     classes = [name for name in frame.columns if name.startswith(CLASS_F1)]
     header = [*LABELS, "variant", "folds", "seeds", "macro F1", "accuracy", "cells", *classes]
@@ -40,12 +42,14 @@ def write_markdown(path: Path, frame: pd.DataFrame) -> None:
         + ["---:"] * (4 + len(classes)),
     ]
     for row in frame.to_dict("records"):
-        shown = [cell_text(row[name]) for name in (*LABELS, "variant", "folds", "seeds")]
+        marked = {**row, "mode": f"{row['mode']} {row.get('marks', '')}".rstrip()}
+        shown = [cell_text(marked[name]) for name in (*LABELS, "variant", "folds", "seeds")]
         figures = [" ".join(filter(None, _with_interval(row, name))) for name in ("macro_f1", "accuracy")]
         place = [cell_text(row["rank"])] if ranked else []
         by_class = (spread(row[name]) for name in classes)
         lines.append([*place, *shown, *figures, cell_text(row["cells"]), *by_class])
-    write_text(path, "".join(f"| {' | '.join(line)} |\n" for line in lines))
+    notes = footnotes(frame[frame["kind"] == PUBLISHED]) if "kind" in frame.columns else []
+    write_text(path, "".join([*(f"| {' | '.join(line)} |\n" for line in lines), *(f"\n{note}\n" for note in notes)]))
 
 
 def _with_interval(row: Mapping[str, Any], name: str) -> tuple[str, str]:
