@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,17 @@ def test_the_listing_as_a_file_has_a_row_for_each_subset_and_method(world: tuple
     assert json.loads((tmp_path / "a.json").read_text())[0]["method"] == frame["method"][0]
     shown_nothing = frame[(frame["method"] == "nearest-mean") & (frame["offered"] == "nothing")]
     assert shown_nothing["n"].item() == frame["n"].max()
+
+
+def test_the_papers_own_cohort_has_its_published_rows_below(world: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(world[1], tmp_path / "home")
+    for file in (tmp_path / "home" / "runs").glob("*/run.json"):
+        file.write_text(file.read_text().replace('"cohort": "simulated"', '"cohort": "core-bt"'))
+    shown = call(tmp_path / "home", "results", "cases").output
+    assert "0.812 (n 28)" in shown
+    assert "published: CoRe-BT, Table 2" in shown
+    assert "published" not in call(tmp_path / "home", "results", "cases", "--no-published").output
+    assert "published" not in call(world[1], "results", "cases").output
 
 
 def test_plain_results_show_cases_where_there_is_nothing_else(world: tuple[Path, Path]) -> None:

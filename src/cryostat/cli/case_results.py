@@ -33,18 +33,32 @@ def print_listing(
     *,
     metric: str = "balanced_accuracy",
     population: str = "having",
+    published: bool = False,
 ) -> tuple[BrokenRun, ...]:
     """Print one metric of all runs of cases, a table for each cohort, task, rules and ablation.
+
+    Args:
+        console: Where to.
+        records: The runs.
+        metric: Name of the metric.
+        population: As of `list_cases`.
+        published: Also what was published of these cohorts and tasks, below ours.
 
     Returns:
         The runs that could not be read.
     """
+    from cryostat.cases.published import published_cases
     from cryostat.results.cases.listing import BLOCK, list_cases
 
     records = list(records)
     frame, broken = list_cases(records, metric=metric, population=population)
+    theirs = published_cases(frame if published else frame.iloc[:0], metric)
     for labels, rows in frame.groupby([*BLOCK, "ablation"], sort=False, dropna=False):
-        console.print(_table(labels, rows, metric, population, console.width))
+        shared = dict(zip([*BLOCK, "ablation"], labels, strict=True))
+        alike = theirs[
+            (theirs[(same := ["cohort", "task", "ablation"])] == [shared[name] for name in same]).all(axis=1)
+        ]
+        console.print(_table(labels, rows, alike, metric, population))
     _print_flags(console, records)
     return broken
 
@@ -101,10 +115,12 @@ def print_remarks(console: Console, broken: Sequence[BrokenRun]) -> None:
         console.print(f"  {run.folder.name}: {run.reason}", markup=False, highlight=False)
 
 
-def _table(labels: tuple[Any, ...], rows: pd.DataFrame, metric: str, population: str, width: int) -> Table:
+def _table(labels: tuple[Any, ...], rows: pd.DataFrame, theirs: pd.DataFrame, metric: str, population: str) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
+
+    from cryostat.cases.published import footnote
 
     cohort, task, protocol, split, _, ablation = labels
     title = Text.assemble((f"{cohort} · {task}", "bold"), f" · {NAMES.get(metric, metric.replace('_', ' '))}")
@@ -114,13 +130,16 @@ def _table(labels: tuple[Any, ...], rows: pd.DataFrame, metric: str, population:
     offers = rows.drop_duplicates("offered")[["offered", "n"]].to_dict("records")
     for offer in offers:
         table.add_column(Text(f"{offer['offered'].replace('+', ' + ')}\nn {offer['n']}"), justify="right")
-    for _, run in rows.groupby("run_id", sort=False):
-        by_offer = {row["offered"]: row for row in run.to_dict("records")}
-        name = Text(run["method"].iloc[0])
-        if variant := run["variant"].iloc[0]:
-            name.append(f"\n{variant}", style="dim")
-        table.add_row(name, *(_figure(by_offer.get(offer["offered"]), offer["n"]) for offer in offers))
-    table.caption = _caption(rows, population)
+    for group, style in ((rows, ""), (theirs, "dim italic")):
+        for _, run in group.groupby("run_id", sort=False):
+            by_offer = {row["offered"]: row for row in run.to_dict("records")}
+            name = Text(run["method"].iloc[0])
+            if variant := run["variant"].iloc[0]:
+                name.append(f"\n{variant}", style="dim")
+            cells = (_figure(by_offer.get(offer["offered"]), offer["n"]) for offer in offers)
+            table.add_row(name, *cells, style=style)
+        table.add_section()
+    table.caption = "\n".join([_caption(rows, population), *([footnote(theirs)] if len(theirs) else [])])
     table.caption_justify = "left"
     return table
 

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="having: each subset on those who have all of it; all: everybody; mri+wsi: those with MRI and slides.",
 )
+@click.option(
+    "--published/--no-published",
+    default=True,
+    show_default=True,
+    help="Rows that the paper prints of the same cohort and task, below ours.",
+)
 @click.option("--csv", type=click.Path(path_type=Path), help="Also write all rows to this CSV file.")
 @click.option("--json", type=click.Path(path_type=Path), help="Also write all rows to this JSON file.")
 @click.pass_obj
@@ -31,12 +37,16 @@ def command(
     /,
     metric: str,
     population: str,
+    published: bool,
     csv: Path | None,
     json: Path | None,
     **filters: tuple[str, ...],
 ) -> None:
-    """List runs of cases: methods down, subsets of the modalities across."""
-    list_runs(home, filters, metric, population, csv, json)
+    """List runs of cases: methods down, subsets of the modalities across.
+
+    Published rows are of the paper's own cohort, one of the name core-bt; on another see `cryostat replicate core-bt`.
+    """
+    list_runs(home, filters, metric, population, csv, json, published)
 
 
 def list_runs(
@@ -46,8 +56,10 @@ def list_runs(
     population: str = "having",
     csv: Path | None = None,
     json: Path | None = None,
+    published: bool = True,
 ) -> None:
     """Print, and where asked write, one metric of the runs that fit."""
+    from cryostat.cases.published import published_cases, with_published
     from cryostat.cli.case_results import print_listing, print_remarks
     from cryostat.cli.tables import wide_console
     from cryostat.core.errors import SettingError
@@ -65,9 +77,10 @@ def list_runs(
             f"No finished run of cases in [cyan]{home.runs}[/]{' that fits' if any(filters.values()) else ''}."
         )
         console.print("Make one with: cryostat run cases COHORT.toml --task … --method …", markup=False)
-    unreadable = print_listing(console, records, metric=metric, population=population)
+    unreadable = print_listing(console, records, metric=metric, population=population, published=published)
     print_remarks(console, (*found.broken, *unreadable))
     for path in (csv, json):
         if path is not None:
-            write_listing(path, list_cases(records, metric=metric, population=population)[0])
+            frame, _ = list_cases(records, metric=metric, population=population)
+            write_listing(path, with_published(frame, published_cases(frame, metric)) if published else frame)
             console.print(f"Written: [cyan]{path}[/]")
