@@ -38,7 +38,7 @@ def _values(column: ValueCounts) -> str:
     if column.levels:
         shown = [f"{level} {count:,}" for level, count in list(column.levels.items())[:MOST_LEVELS]]
         more = len(column.levels) - MOST_LEVELS
-        return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        return " · ".join(shown) + (f" · and {more} more" if more > 0 else "")
     if not column.quartiles:
         return "–"
     least, low, median, high, most = (f"{number:.4g}" for number in column.quartiles)

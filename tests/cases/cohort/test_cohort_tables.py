@@ -111,3 +111,14 @@ def test_any_bytes_are_a_table_or_an_error_of_ours(tmp_path_factory: pytest.Temp
     except InputError:
         return
     assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_the_sign_between_columns_is_the_one_that_the_header_has_most_of(tmp_path: Path) -> None:
+    path = written(tmp_path, b'id;"age, years";size, cm;name\n1;2,5;3;x\n')
+    assert read_text_table(path).columns == ("id", "age, years", "size, cm", "name")
+    assert read_text_table(path).rows == (("1", "2,5", "3", "x"),)
+
+
+def test_ids_that_parquet_keeps_as_bytes(tmp_path: Path) -> None:
+    pd.DataFrame({"id": [b"p1", b"p2"]}).to_parquet(tmp_path / "t.parquet")
+    assert read_text_table(tmp_path / "t.parquet").rows == (("p1",), ("p2",))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,8 @@ def test_files_are_equal_when_all_their_bytes_are(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     looks = [look_at(tmp_path / name) for name in ("a", "late", "b", "short")]
     assert equal_files(looks) == [(tmp_path / "a", tmp_path / "b")]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npy")
+    assert look_at(tmp_path / "pipe.npy").problem == "is no file of data"

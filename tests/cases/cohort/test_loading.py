@@ -144,6 +144,35 @@ def test_a_text_in_place_of_a_path_is_not_repeated(altered: Alter) -> None:
     assert "glioma" not in str(caught.value)
 
 
+def test_names_that_no_disk_can_have_are_refused(altered: Alter) -> None:
+    with pytest.raises(InputError, match=r"cannot be opened .*File name too long"):
+        load_cohort(altered("cohort.toml", "mri.csv", f"{'x' * 300}.csv"))
+    with pytest.raises(InputError, match=r"~nobody-of-this-name/c\.csv: cannot be found"):
+        load_cohort(altered("cohort.toml", 'table = "cohort.csv"', 'table = "~nobody-of-this-name/c.csv"'))
+
+
+def test_a_file_that_may_not_be_read_is_told(seven: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(InputError, match=r"cohort\.csv: cannot be opened \(Permission denied\)"):
+        load_cohort(seven / "cohort.toml")
+
+
+def test_a_pattern_under_a_root_with_brackets(seven: Path) -> None:
+    moved = seven.rename(seven.with_name("study [2021]"))
+    files = load_cohort(moved / "cohort.toml").files("wsi")[2]
+    assert files == (moved / "w/009_2.npy", moved / "w/009_10.npy")
+    (moved / "cohort.csv").write_text((moved / "cohort.csv").read_text().replace("w/009_*", f"{moved}/w/009_*"))
+    assert load_cohort(moved / "cohort.toml").files("wsi")[2] == files
+
+
+def test_options_of_a_table_are_refused(altered: Alter) -> None:
+    with pytest.raises(InputError, match="both table and options"):
+        load_cohort(altered("cohort.toml", 'key = "patient_id"', "options = { a = 1 }"))
+
+
 def test_a_root_above_the_manifest(seven: Path) -> None:
     (seven / "manifests").mkdir()
     text = (seven / "cohort.toml").read_text().replace("[cohort]", '[cohort]\nroot = ".."')

@@ -68,6 +68,15 @@ def test_a_column_that_is_the_label_by_another_name_is_warned_of(tmp_path: Path)
     assert report.passed
 
 
+def test_a_column_that_tells_one_class_of_three_is_warned_of(tmp_path: Path) -> None:
+    label = ["gbm", "astro", "oligo"] * 8
+    project = ["G" if x == "gbm" else "L" for x in label]
+    report = checked(tmp_path, {"label": label, "project": project})
+    assert said(report, "warning") == [
+        "clinical project alone tells of 24 of 24 patients in t whether they are 'gbm' []",
+    ]
+
+
 def test_how_columns_were_read(tmp_path: Path) -> None:
     columns = {
         "label": ["a", "b", "a", "b", "a"],

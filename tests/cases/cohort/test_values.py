@@ -84,6 +84,7 @@ def test_a_column_without_anything() -> None:
 @pytest.mark.parametrize(
     ("cells", "told"),
     [
+        (("word " * 30, "Male"), "holds a text of 150 characters of patient p0"),
         (("2021-03-04", "2020-01-01", "65"), "column 'c' holds dates: '2021-03-04' of patient p0"),
         (("20210304", "20200101", "20191231", "20180505", "20170606"), "holds dates: '20210304'"),
         (("65", "old", "70", "young"), "holds 2 numbers, and 2 cells that are none: 'old' of patient p1"),

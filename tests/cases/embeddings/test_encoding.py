@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel
 import numpy as np
 import pytest
 
+from cryostat.cases.cohort import load_cohort
 from cryostat.cases.embeddings import gather
 from cryostat.cases.embeddings.arrays import Embedding
 from cryostat.cases.embeddings.encoded import _named
-from cryostat.cases.embeddings.encoding import Shelf, slide_vector
-from cryostat.core.errors import InputError
+from cryostat.cases.embeddings.encoding import Shelf, checked_options, slide_vector
+from cryostat.core.errors import CryostatError, InputError, SettingError
 from cryostat.core.home import Home
 from cryostat.encoders.text.base import TextEncoder
 
@@ -86,3 +88,36 @@ def test_series_are_named_by_their_column_or_their_file() -> None:
     assert _named({"t1": (one,), "flair": (two,)}) == {"t1": one, "flair": two}
     assert _named({"mri": (one, two)}) == {"t1": one, "scan": two}
     assert list(_named({"mri": (Path("a/t1.nii"), Path("b/t1.nii"))})) == ["a/t1.nii", "b/t1.nii"]
+
+
+def loader(name: str, *, keep: float = 0.25, seed: int = 0, mode: str = "a", layer: str | None = None) -> None:
+    """A loader of encoders, of which the options alone are asked."""
+
+
+@pytest.mark.parametrize(
+    "options", [{"keep": "x"}, {"keep": True}, {"seed": 1.5}, {"mode": ["a"]}, {"layer": ["a"]}, {"seed": {}}]
+)
+def test_an_option_of_another_kind_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match=f"has {next(iter(options))} = ") as caught:
+        checked_options(loader, options, (), "here")
+    assert caught.value.remedy
+
+
+def test_options_of_the_right_kind_are_handed_on() -> None:
+    options = {"keep": 1, "seed": 3, "mode": "b", "layer": "c", "tile_side": 512}
+    assert checked_options(loader, options, ["tile_side"], "here") == {"keep": 1, "seed": 3, "mode": "b", "layer": "c"}
+
+
+@pytest.mark.parametrize(
+    ("column", "told"), [('["seg"]', "no column \\['seg'\\]"), ('"seg"', "outside the cohort's root")]
+)
+def test_masks_that_cannot_be(tmp_path: Path, home: Home, column: str, told: str) -> None:
+    volume = nibabel.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4))
+    nibabel.save(volume, tmp_path / "t1.nii.gz")
+    (tmp_path / "c.csv").write_text("patient_id,m,seg\np0,t1.nii.gz,../../mask.nii.gz\n")
+    (tmp_path / "c.toml").write_text(
+        '[cohort]\nname = "c"\ntable = "c.csv"\n[modalities.m]\ncolumn = "m"\nencoder = "volume-stats"\n'
+        f"options = {{ tumour = {column} }}\n"
+    )
+    with pytest.raises(CryostatError, match=told):
+        gather(load_cohort(tmp_path / "c.toml"), home)

@@ -53,6 +53,8 @@ def look_at(path: Path) -> Look:
         size = path.stat().st_size
         if path.is_dir():
             return Look(path, "is a folder, not a file; name its files, as folder/*.h5")
+        if not path.is_file():
+            return Look(path, "is no file of data")  # a pipe would never end
         with path.open("rb") as stream:
             head = stream.read(HEAD)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cryostat.cases.cohort.cohort import Cohort
 from cryostat.cases.cohort.manifest import Manifest, nearest, read_manifest
-from cryostat.cases.cohort.paths import require_inside, written_paths
+from cryostat.cases.cohort.paths import opening, require_inside, written_paths
 from cryostat.cases.cohort.tables import TextTable, known, read_text_table
 from cryostat.cases.labels import Task, read_task, resolve
 from cryostat.core.errors import InputError
@@ -36,7 +36,8 @@ def load_cohort(path: str | Path) -> Cohort:
     _require_inside(manifest, table)
     for spec in manifest.modalities:
         if spec.table:
-            require_file(spec.table)
+            with opening(spec.table):
+                require_file(spec.table)
     frame = _frame(table, rows, manifest.patient)
     return Cohort(
         name=manifest.name,

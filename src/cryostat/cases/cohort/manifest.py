@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryostat.cases.cohort.paths import opening
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_toml
 
@@ -134,9 +135,10 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         InputError: It is no TOML, a key is unknown, missing or of the wrong kind, or a name cannot stand.
     """
-    if path.is_file() and path.suffix.lower() != ".toml":
-        raise InputError("is not a .toml manifest", where=path, remedy="Name the manifest, which names the table")
-    facts = read_toml(path)
+    with opening(path):
+        if path.is_file() and path.suffix.lower() != ".toml":
+            raise InputError("is not a .toml manifest", where=path, remedy="Name the manifest, which names the table")
+        facts = read_toml(path)
     check_keys(facts, PARTS, path)
     cohort = _part(facts, "cohort", path)
     where = f"{path}, [cohort]"
@@ -196,7 +198,7 @@ def _part(facts: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
 
 def _root(path: Path, cohort: Mapping[str, Any]) -> Path:
     root = Path(os.path.normpath(_under(path.parent.absolute(), cohort.get("root", "."))))
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(
             f"names the root {str(root)!r}, which is no folder",
             where=f"{path}, [cohort]",
@@ -206,7 +208,12 @@ def _root(path: Path, cohort: Mapping[str, Any]) -> Path:
 
 
 def _under(folder: Path, name: str) -> Path:
-    return Path(folder, Path(name).expanduser())
+    try:
+        return Path(folder, Path(name).expanduser())
+    except RuntimeError as error:  # the home of somebody who has none here
+        raise InputError(
+            f"cannot be found ({str(error).rstrip('.')})", where=name, remedy="Write the path without ~"
+        ) from error
 
 
 def _name(name: str, where: str) -> str:
@@ -303,7 +310,7 @@ def _columns(facts: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 def _check_source(facts: Mapping[str, Any], where: str) -> None:
     """Raise an InputError where a table of features and files are mixed up."""
-    others = ("encoder", "weights", "columns", "incomplete")
+    others = ("encoder", "weights", "options", "columns", "incomplete")
     if "table" in facts and (other := next((key for key in others if key in facts), None)):
         raise InputError(
             f"has both table and {other}",

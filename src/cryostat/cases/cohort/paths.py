@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,17 @@ SEPARATOR = ";"
 LONGEST = 1024
 """Characters of the longest path; beyond, it is a text that was written into the table."""
 PATTERN = re.compile(r"[*?\[]")
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Turn what the disk says of a file that cannot be opened into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot be opened ({error.strerror or error})", where=path, remedy="Check its name and who may read it"
+        ) from error
 
 
 def written_paths(cell: str | None) -> list[str]:
@@ -61,8 +73,10 @@ def _matches(written: str, root: Path) -> Iterator[Path]:
     if not PATTERN.search(written) or os.path.exists(path):
         yield path
         return
-    names = sorted(glob.glob(str(path), recursive=True), key=_natural)
-    yield from map(Path, names or [str(path)])
+    # Under the root alone, whose own name may have brackets.
+    base = Path(os.path.normpath(root))
+    names = sorted(glob.glob(os.path.relpath(path, base), root_dir=base, recursive=True), key=_natural)
+    yield from (base / name for name in names) if names else (path,)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cryostat.cases.cohort.paths import opening
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table, require_file
 
@@ -19,6 +21,8 @@ MISSING = frozenset({"", "na", "n/a", "nan", "<na>"})
 
 ERROR_WORDS = ("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
 """What spreadsheets write where there is no value."""
+
+_QUOTED = re.compile(r'"[^"]*"')
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -60,7 +64,8 @@ def read_text_table(path: Path) -> TextTable:
     Raises:
         InputError: The file is missing, of another kind, damaged, ragged, or has no rows or two columns of one name.
     """
-    require_file(path)
+    with opening(path):
+        require_file(path)
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv"):
         table = _separated(path)
@@ -74,7 +79,7 @@ def read_text_table(path: Path) -> TextTable:
 
 
 def _separated(path: Path) -> TextTable:
-    text, notes = _decoded(path)
+    text, notes = decoded(path)
     lines = list(_lines(path, text))
     if not lines:
         raise InputError("has no header", where=path, remedy="Name the columns in the first line")
@@ -93,9 +98,14 @@ def _separated(path: Path) -> TextTable:
     )
 
 
-def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
-    """The text of a file and what is to be noted of its encoding."""
-    data = path.read_bytes()
+def decoded(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The text of a table and what is to be noted of its encoding.
+
+    Raises:
+        InputError: It cannot be opened, or is no text.
+    """
+    with opening(path):
+        data = path.read_bytes()
     if data.startswith(UTF16):
         return data.decode("utf-16", errors="replace"), ()
     if b"\0" in data or data.startswith(b"PK\x03\x04"):
@@ -110,7 +120,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a separated text with the line on which each begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(path, text), strict=True)
     begun = 1
     try:
         for row in reader:
@@ -123,12 +133,12 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def _separator(path: Path, text: str) -> str:
-    """Comma or tab by the ending; a .csv whose header has no comma may be parted by semicolons or tabs."""
+def separator(path: Path, text: str) -> str:
+    """Comma or tab by the ending; a .csv may be parted by semicolons or tabs, whichever its header has most of."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    header = text.lstrip().partition("\n")[0]
-    return next((sign for sign in ",;\t" if sign in header), ",")
+    header = _QUOTED.sub("", text.lstrip().partition("\n")[0])
+    return max(",;\t", key=header.count)
 
 
 def _named_columns(path: Path, names: Sequence[str]) -> list[int]:
@@ -156,15 +166,17 @@ def _parquet(path: Path) -> TextTable:
         frame = frame.reset_index()
     names = [str(name) for name in frame.columns]
     used = _named_columns(path, names)
-    columns = [[_text(value) for value in frame.iloc[:, i].tolist()] for i in used]
+    columns = [[text_of(value) for value in frame.iloc[:, i].tolist()] for i in used]
     rows = tuple(zip(*columns, strict=True))
     return TextTable(path, tuple(names[i] for i in used), rows, tuple(f"row {i + 1}" for i in range(len(rows))))
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value of a typed table as it would stand in a CSV; a list of paths is joined by semicolons."""
     if isinstance(value, list | tuple | np.ndarray):
-        return ";".join(filter(None, map(_text, value)))
+        return ";".join(filter(None, map(text_of, value)))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace").strip()
     if value is None or value != value or str(value) in ("<NA>", "NaT"):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

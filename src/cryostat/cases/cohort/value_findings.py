@@ -44,17 +44,18 @@ def value_findings(cohort: Cohort, columns: Named, asked: Sequence[Targets]) -> 
 
 
 def _leaks(column: ValueColumn, modality: str, asked: Sequence[Targets]) -> Iterator[Finding]:
+    remedy = "Take it out of values for this task, unless it is known before the class is"
     for found in asked:
         rows = np.flatnonzero(found.certain & column.known)
-        told = told_by(column, found.y, rows)
-        if told is not None and told >= TELLS * len(rows):
-            who = f"{told} of {len(rows)} patients in {found.task.name}"
-            yield Finding(
-                "warning",
-                f"{modality} {column.name} alone tells the class of {who}",
-                "",
-                "Take it out of values for this task, unless it is known before the class is",
-            )
+        of = f"of {len(rows)} patients in {found.task.name}"
+        if (told := told_by(column, found.y, rows)) is not None and told >= TELLS * len(rows):
+            yield Finding("warning", f"{modality} {column.name} alone tells the class of {told} {of}", "", remedy)
+            continue
+        for number, name in enumerate(found.task.classes):
+            told = told_by(column, (found.y == number).astype(np.int64), rows)
+            if told is not None and told >= TELLS * len(rows):
+                what = f"{modality} {column.name} alone tells of {told} {of} whether they are {name!r}"
+                yield Finding("warning", what, "", remedy)
 
 
 def told_by(column: ValueColumn, y: NDArray[np.int64], rows: NDArray[np.intp]) -> int | None:

@@ -21,6 +21,8 @@ WORDS = "words"
 TOO_LARGE = "too large, taken as not known"
 NO_UNIT = "no unit, taken as years"
 
+LONGEST_WORD = 120
+"""Characters of a cell beyond which it is a text."""
 MOST_LEVELS = 64
 """Words of a column beyond which it is taken for free text."""
 FEW_PATIENTS = 5
@@ -137,6 +139,7 @@ def read_column(
         if cell is not None and fold(cell) not in unknown and (not says_nothing(cell) or (signed and cell == "-"))
     }
     silent = Counter(f"{EMPTY} ({cell})" if cell else EMPTY for row, cell in enumerate(cells) if row not in said)
+    column.refuse_texts(said)
     column.refuse_dates(said)
     numbers = {row: number for row, cell in said.items() if (number := written_number(cell)) is not None}
     if words or (said and (not numbers or column.are_codes(said, numbers))):
@@ -160,6 +163,15 @@ class _Cells:
         """The first few of some cells with their patients."""
         some = [f"{said[row][:40]!r} of patient {self.patients[row]}" for row in rows[:EXAMPLES]]
         return ", ".join(some) + (f" and {len(rows) - EXAMPLES} more" if len(rows) > EXAMPLES else "")
+
+    def refuse_texts(self, said: Mapping[int, str]) -> None:
+        """No word of a text is told."""
+        longest = max(said, key=lambda row: len(said[row]), default=None)
+        if longest is not None and len(said[longest]) > LONGEST_WORD:
+            raise self.error(
+                f"holds a text of {len(said[longest])} characters of patient {self.patients[longest]}",
+                "Write each text to a file of its own, the file's path into a column, and name an encoder for them",
+            )
 
     def refuse_dates(self, said: Mapping[int, str]) -> None:
         dates = [row for row, cell in said.items() if is_date(cell)]

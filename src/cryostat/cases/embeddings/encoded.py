@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from cryostat.cases.cohort import Cohort, ModalitySpec
 from cryostat.cases.cohort.availability import remaining
+from cryostat.cases.cohort.paths import require_inside
 from cryostat.cases.embeddings.arrays import Embedding
 from cryostat.cases.embeddings.encoding import Shelf, checked_options, slide_vector, text_vector, volume_vector
 from cryostat.cases.embeddings.files import (
@@ -230,15 +232,16 @@ def _masks(cohort: Cohort, spec: ModalitySpec) -> list[dict[str, Path]]:
     """For each patient the masks that the options name a column for."""
     columns = {mask: spec.options[mask] for mask in MASKS if mask in spec.options}
     for column in columns.values():
-        if column not in cohort.table:
+        if not isinstance(column, str) or column not in cohort.table:
             raise SettingError(
                 f"there is no column {column!r} of masks",
                 where=_part(cohort, spec),
                 remedy="Name a column of the table",
             )
-    cells = [
-        {mask: cohort.table[column].iloc[row] for mask, column in columns.items()} for row in range(len(cohort.table))
-    ]
+        for patient, cell in zip(cohort.patients, cohort.table[column], strict=True):
+            require_inside(cell or "", cohort.root, f"{cohort.path}, patient {patient}, column {column}")
+    rows = cohort.table[list(columns.values())].itertuples(False)
+    cells = [dict(zip(columns, row, strict=True)) for row in rows] if columns else [{}] * len(cohort.table)
     return [{mask: cohort.root / str(cell) for mask, cell in row.items() if cell} for row in cells]
 
 
@@ -252,7 +255,7 @@ def _part(cohort: Cohort, spec: ModalitySpec) -> str:
 
 def _weights(cohort: Cohort, spec: ModalitySpec) -> str | None:
     """The weights: a path under the cohort's root where there is such, else as written."""
-    if spec.weights is not None and (cohort.root / spec.weights).exists():
+    if spec.weights is not None and os.path.exists(cohort.root / spec.weights):
         return str(cohort.root / spec.weights)
     return spec.weights
 

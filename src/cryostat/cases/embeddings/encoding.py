@@ -55,10 +55,10 @@ def checked_options(load: Callable[..., Any], options: Options, own: Sequence[st
     """Those options that a loader takes; `own` are for us.
 
     Raises:
-        SettingError: An option is neither.
+        SettingError: An option is neither, or of another kind than the loader's default.
     """
     keywords = inspect.signature(load).parameters.values()
-    known = [p.name for p in keywords if p.kind is p.KEYWORD_ONLY]
+    known = {p.name: p.default for p in keywords if p.kind is p.KEYWORD_ONLY}
     for name in options:
         if name not in (*known, *own):
             close = difflib.get_close_matches(name, [*known, *own], 1)
@@ -68,7 +68,19 @@ def checked_options(load: Callable[..., Any], options: Options, own: Sequence[st
                 where=where,
                 remedy=f"{hint}Choose from {', '.join((*known, *own)) or 'none'}",
             )
+        if name in known and not _fits(options[name], known[name]):
+            raise SettingError(
+                f"has {name} = {options[name]!r}", where=where, remedy=f"Write it as its default, {known[name]!r}, is"
+            )
     return {name: value for name, value in options.items() if name in known}
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether an option is of the kind of its default; where there is none, any single value is."""
+    if default is None or default is inspect.Parameter.empty:
+        return isinstance(value, str | int | float)
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
 
 
 def text_vector(encoder: TextEncoder, text: str, shelf: Shelf) -> NDArray[np.float32]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from cryostat.cases.cohort.tables import ERROR_WORDS
+from cryostat.cases.cohort.tables import ERROR_WORDS, decoded, separator, text_of
 from cryostat.cases.embeddings.formats import Format
 from cryostat.core.errors import InputError
 from cryostat.core.files import read_table
@@ -91,13 +93,49 @@ def _frame(path: Path, found: Format | None, key: str | None) -> Any:
     named_wrong = found is Format.PARQUET and path.suffix.lower() != ".parquet"
     if named_wrong:
         raise InputError("is a parquet table by another name", where=path, remedy="Rename it to .parquet")
-    frame = read_table(path, text=[key] if key else [])
+    frame = read_table(path) if path.suffix.lower() == ".parquet" else _separated(path, key)
     names = [str(name) for name in frame.columns]
     if found is Format.TEXT_TABLE and all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
         raise InputError(
             "begins with numbers, not with names of columns", where=path, remedy="Put names into its first row"
         )
     return frame
+
+
+def _separated(path: Path, key: str | None) -> Any:
+    """A CSV or TSV with whatever signs it is written in; with semicolons, decimals may have a comma."""
+    text, _ = decoded(path)
+    sign = separator(path, text)
+    _require_whole(path, text, sign)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that it would leave out
+            frame = pd.read_csv(
+                io.StringIO(text), sep=sign, dtype={key: str} if key else None, index_col=False, low_memory=False
+            )
+    except (ValueError, TypeError, LookupError, pd.errors.ParserWarning) as error:
+        raise InputError(f"cannot be read as a table ({error})", where=path, remedy="Open and save it again") from error
+    if sign == ",":
+        return frame
+    return frame.apply(lambda column: column if column.name == key else _with_commas(column))
+
+
+def _require_whole(path: Path, text: str, sign: str) -> None:
+    """Raise an InputError where the last row is shorter than the first: what is cut off would pass for not known."""
+    lines = text.strip("\r\n").splitlines()
+    if lines and '"' not in lines[0] + lines[-1] and lines[-1].count(sign) < lines[0].count(sign):
+        raise InputError(
+            "ends in the middle of a row", where=path, remedy="Copy it again, or write every cell, empty ones too"
+        )
+
+
+def _with_commas(column: Any) -> Any:
+    """A column of text that is numbers with decimal commas as numbers; any other as it is."""
+    if types.is_numeric_dtype(column) or types.is_bool_dtype(column):
+        return column
+    points = column.astype("string").str.replace(",", ".", regex=False).mask(column.isin(ERROR_WORDS))
+    numbers = pd.to_numeric(points, errors="coerce").astype(np.float64)
+    return numbers if (numbers.isna() == points.isna()).all() else column
 
 
 def _is_number(name: str) -> bool:
@@ -114,7 +152,7 @@ def _keys(frame: Any, key: str, path: Path) -> tuple[str, ...]:
         raise InputError(
             f"has no column {key!r} (it has {some} …)", where=path, remedy="Name the column of its keys with key = "
         )
-    return tuple("" if pd.isna(value) else str(value).strip() for value in frame[key])
+    return tuple(map(text_of, frame[key].tolist()))
 
 
 def _reason(name: str, column: Any) -> str:

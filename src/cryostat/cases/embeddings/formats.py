@@ -8,6 +8,8 @@ import zlib
 from enum import StrEnum
 from pathlib import Path
 
+from cryostat.cases.cohort.paths import opening
+from cryostat.cases.cohort.tables import UTF16
 from cryostat.core.errors import InputError
 from cryostat.core.files import require_file
 
@@ -78,20 +80,16 @@ def file_format(path: Path) -> Format:
         return Format.NIFTI
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return Format.SAFETENSORS
-    if b"\0" in head:
+    if b"\0" in head and not head.startswith(UTF16):
         raise _unknown(path)
     return Format.TEXT_TABLE if path.suffix.lower() in TABLE_ENDINGS else Format.TEXT
 
 
 def _head(path: Path) -> bytes:
-    try:
+    with opening(path):
         require_file(path)
         with path.open("rb") as stream:
             return stream.read(HEAD)
-    except OSError as error:
-        raise InputError(
-            f"cannot be opened ({error.strerror})", where=path, remedy="Check its name and who may read it"
-        ) from error
 
 
 def _unpacked(path: Path) -> bytes:
