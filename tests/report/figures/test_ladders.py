@@ -45,7 +45,7 @@ def test_no_text_is_clipped_or_runs_into_another(names, encoders, legible) -> No
 def test_marks_stand_at_the_scores_in_the_order_of_the_steps() -> None:
     frame, _ = ladder_frame([row("a", 0.1, ("blur", "stain"))])
     figure = ladder_figure(frame)
-    blur, stain, area = [axes for axes in figure.axes if axes.get_visible()]
+    stain, blur, area = [axes for axes in figure.axes if axes.get_visible()]
     (line,) = blur.lines
     np.testing.assert_allclose(line.get_xdata(), range(6))
     np.testing.assert_allclose(line.get_ydata(), [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
@@ -72,3 +72,14 @@ def test_a_perturbation_that_one_model_lacks_and_unknown_intervals_are_drawn_all
 def test_a_table_that_lacks_something_is_refused(frame: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="lacks the column"):
         ladder_figure(frame)
+
+
+def test_models_of_one_name_are_told_apart() -> None:
+    one, two = row("a", 0.1, ("blur",)), row("a", 0.2, ("blur",))
+    two.facts["variant"] = "precision fp16"
+    frame, _ = ladder_frame([one, two, row("b", 0.1, ("blur",))])
+    assert list(dict.fromkeys(frame["series"])) == [
+        "a · cell-probe",
+        "a · cell-probe · precision fp16",
+        "b · cell-probe",
+    ]

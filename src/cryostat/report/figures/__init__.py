@@ -12,6 +12,7 @@ from cryostat.report.figures.contribution import contributions_figure
 from cryostat.report.figures.curves import abstention_figure, missing_rate_figure, waiting_figure
 from cryostat.report.figures.embedding import Colouring, embedding_map
 from cryostat.report.figures.heads import heads_figure
+from cryostat.report.figures.ladders import ladder_figure, ladder_frame
 from cryostat.report.figures.lattice import lattice_figure, methods_figure
 from cryostat.report.figures.ranking import differences_figure, ranking_figure
 from cryostat.report.figures.scaling import efficiency_figure, scaling_figure
@@ -35,6 +36,8 @@ __all__ = [
     "efficiency_figure",
     "embedding_map",
     "heads_figure",
+    "ladder_figure",
+    "ladder_frame",
     "lattice_figure",
     "methods_figure",
     "missing_rate_figure",

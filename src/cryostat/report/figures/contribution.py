@@ -6,11 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cryostat.core.figures import GREY, INK
-from cryostat.report.figures.marks import beside, few_ticks, limits, rows
+from cryostat.report.figures.marks import columns_beside, few_ticks, limits, rows, width_beside
 from cryostat.report.figures.style import (
     BETTER,
     COLUMN,
-    SMALL,
     WORSE,
     canvas,
     grid,
@@ -59,11 +58,11 @@ def contributions_figure(
         _step(axes, at, m, start, sign)
     for at, value in ((0, found.nothing), (len(labels) - 1, found.everything)):
         axes.plot([value], [at], marker="o", markersize=4.6, color=INK, linestyle="none", zorder=4)
-    told = [number(found.nothing), *map(_told, found.modalities), number(found.everything)]
-    beside(axes, told, "gain [95 %]  first, last")
+    told = _told(found)
+    columns_beside(axes, told)
     reach = [start + sign * e for m, start in zip(found.modalities, starts, strict=False) for e in (m.low, m.high)]
     axes.set_xlim(*limits([starts, reach, [found.everything]], margin=0.08))
-    few_ticks(axes, width - widest(labels) - widest(told, SMALL) - 8)
+    few_ticks(axes, width - widest(labels) - width_beside(told) - 8)
     share_axis(axes)
     grid(axes, "x")
     axes.spines["left"].set_visible(False)
@@ -79,8 +78,14 @@ def _step(axes: Axes, at: int, m: Contribution, start: float, sign: int) -> None
         axes.plot([edge, edge], [min(at, side), max(at, side)], color=GREY, linewidth=0.5, zorder=2)
 
 
-def _told(m: Contribution) -> str:
-    return f"{signed(m.value)} [{signed(m.low)}, {signed(m.high)}]  {signed(m.first)}, {signed(m.last)}"
+def _told(found: Contributions) -> dict[str, list[str]]:
+    """Columns beside the rows: what each modality adds, with its interval, as the first of all and as the last."""
+    gains = [f"{signed(m.value)} [{signed(m.low)}, {signed(m.high)}]" for m in found.modalities]
+    return {
+        "gain [95 %]": [number(found.nothing), *gains, number(found.everything)],
+        "first": ["", *(signed(m.first) for m in found.modalities), ""],
+        "last": ["", *(signed(m.last) for m in found.modalities), ""],
+    }
 
 
 def _alt(found: Contributions, metric: str) -> str:

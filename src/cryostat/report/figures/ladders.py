@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ PANEL = 40.0
 ACROSS = 4
 """Panels side by side on a page; two in a column."""
 
+ORDER = ("stain", "overstain", "brightness", "blur", "noise", "jpeg", "scale")
+"""Kinds that are alike stand beside each other; others come after them."""
+
 BANDS = 3
 """With more series than these, bands would hide each other: intervals are drawn as upright lines."""
 
@@ -61,7 +64,7 @@ def ladder_figure(
     needed = ("series", "perturbation", "about", "unit", "step", "amount", "value", "area")
     table = checked(frame, "ladders", needed, ("low", "high", "area_low", "area_high"))
     series = looks(table["series"])
-    names = list(dict.fromkeys(table["perturbation"]))
+    names = in_order(table["perturbation"])
     wide = width or (COLUMN if len(names) == 1 else DOUBLE)
     across = min(len(names) + 1, ACROSS if wide > COLUMN + 1 else 2)
     down = -(-(len(names) + 1) // across)
@@ -136,7 +139,7 @@ def ladder_frame(ladders: Sequence[LadderRow]) -> tuple[pd.DataFrame, str]:
     """
     table = pd.DataFrame(
         {
-            "series": f"{row.facts['encoder']} · {row.facts['head']}",
+            "series": series_name(row, ladders),
             "perturbation": name,
             "about": curve.about,
             "unit": curve.unit,
@@ -154,6 +157,19 @@ def ladder_frame(ladders: Sequence[LadderRow]) -> tuple[pd.DataFrame, str]:
         for step in curve.steps
     )
     return table, _note(ladders)
+
+
+def in_order(perturbations: Iterable[str]) -> list[str]:
+    """Distinct perturbations, each in its place."""
+    found = dict.fromkeys(perturbations)
+    return [name for name in ORDER if name in found] + [name for name in found if name not in ORDER]
+
+
+def series_name(row: LadderRow, among: Sequence[LadderRow]) -> str:
+    """Encoder and head of a row, and what else sets it apart from others of the same names."""
+    alike = [o for o in among if all(str(o.facts[name]) == str(row.facts[name]) for name in ("encoder", "head"))]
+    more = [name for name in ("mode", "variant") if len({str(other.facts.get(name)) for other in alike}) > 1]
+    return " · ".join(str(row.facts[name]) for name in ("encoder", "head", *more) if row.facts.get(name))
 
 
 def _note(ladders: Sequence[LadderRow]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from cryostat.core.figures import GREY, STRIPE
-from cryostat.report.figures.style import MARK, NORMAL, SMALL, Look, point
+from cryostat.report.figures.style import MARK, NORMAL, SMALL, Look, point, widest
 
 
 def interval(
@@ -50,11 +50,13 @@ def rows(axes: Axes, labels: Sequence[str], *, size: float = NORMAL) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def beside(axes: Axes, texts: Sequence[str], heading: str = "", *, colours: Sequence[str] | None = None) -> None:
-    """A column of small text to the right of rows, under a heading."""
+def beside(
+    axes: Axes, texts: Sequence[str], heading: str = "", *, colours: Sequence[str] | None = None, gap: float = 2.0
+) -> None:
+    """A column of small text to the right of rows, `gap` pt from them, under a heading."""
     twin = axes.secondary_yaxis("right")
     twin.set_yticks(range(len(texts)), texts, size=SMALL)
-    twin.tick_params(axis="y", length=0, labelcolor=GREY, pad=2)
+    twin.tick_params(axis="y", length=0, labelcolor=GREY, pad=gap)
     twin.spines["right"].set_visible(False)
     for label, colour in zip(twin.get_yticklabels(), colours or (), strict=False):
         label.set_color(colour)
@@ -62,7 +64,7 @@ def beside(axes: Axes, texts: Sequence[str], heading: str = "", *, colours: Sequ
         axes.annotate(
             heading,
             (1, 1),
-            (2, 2),
+            (gap, 2),
             xycoords="axes fraction",
             textcoords="offset points",
             size=SMALL,
@@ -70,6 +72,20 @@ def beside(axes: Axes, texts: Sequence[str], heading: str = "", *, colours: Sequ
             va="bottom",
             annotation_clip=False,
         )
+
+
+def columns_beside(axes: Axes, columns: Mapping[str, Sequence[str]]) -> None:
+    """Several columns of small text to the right of rows, each under its heading; those without any text stay out."""
+    gap = 2.0
+    for heading, texts in columns.items():
+        if any(texts):
+            beside(axes, texts, heading, gap=gap)
+            gap += 72 / 25.4 * (widest([heading, *texts], SMALL) + 1.6)
+
+
+def width_beside(columns: Mapping[str, Sequence[str]]) -> float:
+    """Width that `columns_beside` takes, mm."""
+    return sum(widest([heading, *texts], SMALL) + 1.6 for heading, texts in columns.items() if any(texts))
 
 
 def apart(places: ArrayLike, gap: float) -> NDArray[np.float64]:

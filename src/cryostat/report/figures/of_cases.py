@@ -187,9 +187,9 @@ def _waiting(fit: Fit, now: str, later: str, title: str) -> Any:
     if later not in all_subsets(fit.scores.modalities):
         raise SettingError(f"there is no subset {later!r}", remedy="Choose modalities of the cohort")
     found = wait_for(*fit.of, now=now, later=later)
-    gain = found.gain[METRIC]
+    gain, awaited = found.gain[METRIC], later.removeprefix(f"{now}+")
     note = (
         f"{fit.label}, the {found.n} patients who have {later.replace('+', ' and ')}; band: 95 % interval, patients "
         f"resampled. Gain when all wait: {signed(gain.value)} [{number(gain.low)}, {number(gain.high)}]."
     )
-    return waiting_figure(found, column=METRIC, metric=WORDS, title=f"{title}: waiting", note=note)
+    return waiting_figure(found, column=METRIC, metric=WORDS, title=f"{title}: waiting for {awaited}", note=note)

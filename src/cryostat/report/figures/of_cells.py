@@ -17,6 +17,7 @@ from cryostat.encoders.catalogue import read_recipe, shipped
 from cryostat.report.figures.classes import classes_figure, confusion_figure
 from cryostat.report.figures.heads import SUPERVISED, heads_figure
 from cryostat.report.figures.of_embeddings import embedding_drawings
+from cryostat.report.figures.of_ladders import ladder_drawings
 from cryostat.report.figures.ranking import differences_figure, ranking_figure
 from cryostat.report.figures.scaling import efficiency_figure, scaling_figure
 from cryostat.report.figures.shift import shift_figure
@@ -56,7 +57,9 @@ def cell_drawings(records: Iterable[RunRecord], *, maps: bool = False) -> tuple[
     whole = [row for row in rows if row.facts["fraction"] in (1, None) or _unknown(row.facts["fraction"])]
     drawn = [d for block in _in_blocks(whole) for d in _of_block(block)]
     drawn += [*_across(whole), *_shifts(whole), *_efficiencies(rows)]
-    return [*drawn, *(embedding_drawings(whole, by_id) if maps else ())], (*broken, *unreadable)
+    ladders, unclimbed = ladder_drawings(by_id.values())
+    maps_of = embedding_drawings(whole, by_id) if maps else ()
+    return [*drawn, *ladders, *maps_of], tuple(dict.fromkeys((*broken, *unreadable, *unclimbed)))
 
 
 def _unknown(value: Any) -> bool:
@@ -162,7 +165,7 @@ def _differences(rows: Sequence[Row], title: str) -> Any:
     note = (
         f"Paired on the same {about.cells:,} nuclei; 95 % intervals from {about.clusters:,} {_plural(about.kind)} "
         f"resampled; p from exchanging them, Holm-adjusted over {len(found)} "
-        f"{'pairs' if len(found) > 1 else 'pair'}. Filled: the interval excludes 0."
+        f"{'pairs' if len(found) > 1 else 'pair'}. Filled: the interval excludes\u00a00."
     )
     return differences_figure(table, title=f"{title}: against the best", note=note)
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cryostat.core.figures import GREY
-from cryostat.report.figures.marks import beside, few_ticks, interval, limits, rows
+from cryostat.report.figures.marks import columns_beside, few_ticks, interval, limits, rows, width_beside
 from cryostat.report.figures.style import (
     BETTER,
     NORMAL,
@@ -51,8 +51,8 @@ def ranking_figure(
     table = checked(frame, "ranking", ("label", "value"), ("low", "high", "rank", "kind"))
     table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
     kinds = looks(heads_in_order(map(str, table["kind"].dropna())))
-    labels, told = [str(label) for label in table["label"]], [_ranked(row) for row in table.itertuples()]
-    wide = width or fitting(labels, told, least=24)
+    labels, told = [str(label) for label in table["label"]], _ranked(table, metric)
+    wide = width or fitting(labels, width_beside(told), least=24)
     alt = _ranking_alt(table, metric)
     figure = canvas(wide, 9 + ROW * len(table), title=title, note=note, alt=alt, series=kinds)
     axes = figure.subplots()
@@ -60,23 +60,22 @@ def ranking_figure(
     plain = Look(BETTER, "o")
     for at, row in enumerate(table.itertuples()):
         interval(axes, at, row.value, row.low, row.high, kinds.get(str(row.kind), plain))
-    heading = ("      [95 %]" if table["low"].notna().any() else "") + (
-        "       rank" if table["rank"].notna().any() else ""
-    )
-    beside(axes, told, heading)
+    columns_beside(axes, told)
     grid(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.set_xlim(*limits([table["value"], table["low"], table["high"]], margin=0.06))
-    few_ticks(axes, wide - widest(labels) - widest(told, SMALL) - 8)
+    few_ticks(axes, wide - widest(labels) - width_beside(told) - 8)
     share_axis(axes)
     axes.set_xlabel(metric)
     return figure
 
 
-def _ranked(row: object) -> str:
-    value, low, high, rank = (getattr(row, name) for name in ("value", "low", "high", "rank"))
-    parts = [number(value), f"[{ranged(low, high)}]" if ranged(low, high) else ""]
-    return "  ".join(part for part in (*parts, "" if pd.isna(rank) else str(int(rank))) if part)
+def _ranked(table: pd.DataFrame, metric: str) -> dict[str, list[str]]:
+    """Columns beside the rows: values with their intervals, and ranks."""
+    reach = [ranged(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
+    told = [f"{number(v)} [{r}]" if r else number(v) for v, r in zip(table["value"], reach, strict=True)]
+    ranks = ["" if pd.isna(rank) else str(int(rank)) for rank in table["rank"]]
+    return {f"{metric} [95 %]" if any(reach) else metric: told, "rank": ranks}
 
 
 def _ranking_alt(table: pd.DataFrame, metric: str) -> str:
@@ -112,8 +111,8 @@ def differences_figure(
     single = table["first"].nunique() == 1
     labels = list(table["second"]) if single else [f"{row.first}\n− {row.second}" for row in table.itertuples()]
     high = ROW if single else 1.5 * ROW
-    told = [_compared(row) for row in table.itertuples()]
-    wide = width or fitting(labels, told, least=18)
+    told = _compared(table)
+    wide = width or fitting(labels, width_beside(told), least=18)
     figure = canvas(wide, 9 + high * len(table), title=title, note=note, alt=_differences_alt(table, metric))
     axes = figure.subplots()
     rows(axes, labels, size=NORMAL if single else SMALL)
@@ -122,21 +121,24 @@ def differences_figure(
         sure = row.low > 0 or row.high < 0
         colour = GREY if not sure else BETTER if row.difference > 0 else WORSE
         interval(axes, at, row.difference, row.low, row.high, Look(colour, "o", filled=sure))
-    heading = "difference [95 %]" + ("  p" if table["p"].notna().any() else "")
-    beside(axes, told, heading)
+    columns_beside(axes, told)
     grid(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.set_xlim(*limits([table["low"], table["high"], table["difference"], [0.0]], margin=0.06))
     axes.set_xlabel(f"{metric}: {table['first'].iloc[0]} − row" if single else f"difference in {metric}")
-    few_ticks(axes, wide - widest(labels, NORMAL if single else SMALL) - widest(told, SMALL) - 8)
+    few_ticks(axes, wide - widest(labels, NORMAL if single else SMALL) - width_beside(told) - 8)
     axes.xaxis.set_major_formatter(lambda value, _: signed(value))
     return figure
 
 
-def _compared(row: object) -> str:
-    difference, low, high, p = (getattr(row, name) for name in ("difference", "low", "high", "p"))
-    text = f"{signed(difference)} [{number(low)}, {number(high)}]"
-    return text if pd.isna(p) else f"{text}  {'<0.001' if p < 0.001 else f'{p:.3f}' if p < 0.0995 else f'{p:.2f}'}"
+def _compared(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns beside the rows: differences with their intervals, and p."""
+    told = [f"{signed(row.difference)} [{number(row.low)}, {number(row.high)}]" for row in table.itertuples()]
+    return {"difference [95 %]": told, "p": ["" if pd.isna(p) else _p(p) for p in table["p"]]}
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
 
 
 def _differences_alt(table: pd.DataFrame, metric: str) -> str:

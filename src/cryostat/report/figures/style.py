@@ -224,9 +224,10 @@ def widest(texts: Iterable[str], size: float = NORMAL) -> float:
     return max((text_width(line, size) for text in texts for line in text.split("\n")), default=0.0)
 
 
-def fitting(labels: Iterable[str], beside: Iterable[str] = (), *, least: float = 30.0) -> float:
-    """A column's width where labels on the left and texts on the right leave `least` mm between; else a page's."""
-    return COLUMN if COLUMN - widest(labels) - widest(beside, SMALL) - 8 >= least else DOUBLE
+def fitting(labels: Iterable[str], beside: float | Iterable[str] = (), *, least: float = 30.0) -> float:
+    """A column's width where labels on the left and texts (or mm) on the right leave `least` mm; else a page's."""
+    right = beside if isinstance(beside, int | float) else widest(beside, SMALL)
+    return COLUMN if COLUMN - widest(labels) - right - 8 >= least else DOUBLE
 
 
 def checked(frame: pd.DataFrame, figure: str, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
