@@ -15,7 +15,7 @@ from PIL import Image
 
 from cryostat.core.errors import CryostatError, InputError
 from cryostat.report.view import Pyramid, open_slide
-from cryostat.report.view.fields import FieldSource, NucleiSource
+from cryostat.report.view.fields import FieldSource
 from cryostat.report.view.tiles import TILE
 
 
@@ -129,18 +129,6 @@ def test_a_field_is_read_as_it_is_and_reduced(tiny):
     assert source.size == (60, 40)
     assert np.array_equal(source.window((5, 5, 15, 9), (10, 4)), tiny.image("one")[5:9, 5:15])
     assert source.window((0, 0, 60, 40), (3, 2)).size == (3, 2)
-
-
-@pytest.mark.parametrize("filled", [False, True])
-def test_nuclei_are_outlined_in_the_colour_of_their_class(tiny, filled):
-    source = NucleiSource(tiny, "one", filled=filled)
-    assert source.size == (240, 160)
-    drawn = np.asarray(source.window((0, 0, 240, 160), (240, 160)))
-    assert drawn[60, 41].tolist() == [255, 0, 0, 255]  # just inside the left edge, at 10 px
-    assert drawn[60, 39, 3] == 0
-    assert drawn[60, 80, 3] == (89 if filled else 0)
-    part = np.asarray(source.window((20, 30, 120, 90), (100, 60)))
-    assert np.array_equal(part, drawn[30:90, 20:120])
 
 
 def test_the_shipped_viewer_is_the_published_one():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Outline:
         class_name: Classification, derived classes joined by ": "; empty when the object has none.
         parts: Polygons, each the outer ring and its holes; empty when the geometry cannot be used.
         fault: Why the geometry cannot be used, or empty.
+        properties: All that the file tells of the object besides.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Outline:
     class_name: str
     parts: tuple[tuple[Ring, ...], ...]
     fault: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_outlines(path: Path, prefer: str = "nucleusGeometry") -> list[Outline]:
@@ -84,7 +86,7 @@ def _outline(feature: Mapping[str, Any], number: int, path: Path, prefer: str) -
     name = _class_name(properties.get("classification"), number, path)
     geometry = feature.get(prefer) or properties.get(prefer) or feature["geometry"]
     parts, fault = _parts(geometry)
-    return Outline(number, str(kind).lower(), name, parts, fault)
+    return Outline(number, str(kind).lower(), name, parts, fault, properties)
 
 
 def _class_name(classification: Any, number: int, path: Path) -> str:

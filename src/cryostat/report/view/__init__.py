@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cryostat.report.view.server import ViewServer
-from cryostat.report.view.shelf import Shelf, shelve
+from cryostat.report.view.shelf import Overlays, Shelf, shelve
 from cryostat.report.view.slides import Slide, open_slide
 from cryostat.report.view.tiles import Pyramid, Source
 
-__all__ = ["Pyramid", "Shelf", "Slide", "Source", "ViewServer", "open_slide", "shelve"]
+__all__ = ["Overlays", "Pyramid", "Shelf", "Slide", "Source", "ViewServer", "open_slide", "shelve"]

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cryostat.core.errors import CryostatError, SettingError
-from cryostat.report.view.answers import TYPES, Answer, Asked, MissingError, answer, trouble
+from cryostat.report.view.answers import answer, trouble
+from cryostat.report.view.asking import TYPES, Answer, Asked, MissingError
 from cryostat.report.view.shelf import Shelf
 
 ADDRESS = "127.0.0.1"

@@ -1,0 +1,4 @@
+"use strict";
+document.querySelectorAll(".find select").forEach((select) => {
+  select.addEventListener("change", () => select.form.requestSubmit());
+});
