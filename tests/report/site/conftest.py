@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from site_studies import HOSTILE, put_cases, put_squares_run, put_table, squares
+from site_studies import HOSTILE, put_cases, put_ladder, put_squares_run, put_table, squares
 
 from cryostat.core.home import Home
 from cryostat.report.site import build_report
@@ -21,12 +21,15 @@ def study_home(tmp_path_factory) -> Home:
     dataset = squares(home)
     for encoder, wrong in (("uni", 1), ("vit", 3)):
         for fraction in (0.1, 1.0):
-            put_squares_run(home, dataset, encoder, wrong + (fraction < 1), fraction)
+            record = put_squares_run(home, dataset, encoder, wrong + (fraction < 1), fraction)
+            if fraction == 1:
+                put_ladder(record)
     put_squares_run(home, dataset, "uni", 2, split="north")
     put_table(home, "lizard", "base", "uni2-h", right=0.7)
     put_table(home, HOSTILE["dataset"], "base", HOSTILE["encoder"], right=0.6, classes=HOSTILE["classes"])
     put_cases(home, "lda", 0.1)
     put_cases(home, HOSTILE["method"], 2.0)
+    put_cases(home, "core-bt", 0.2, cohort="corebt", task="who_grade")
     (home.runs / "broken<b>").mkdir()
     return home
 

@@ -14,9 +14,11 @@ from cryostat.core.files import safe_name, write_json
 from cryostat.core.home import Home
 from cryostat.results.cases.predictions import write_case_predictions
 from cryostat.results.cases.scores import score_cases
-from cryostat.results.predictions import write_predictions
+from cryostat.results.ladder_files import LadderFacts, Rung, add_rung, rows_of
+from cryostat.results.predictions import in_order, write_predictions
 from cryostat.results.records import RunRecord
 from cryostat.results.scores import score
+from cryostat.results.tallies import tallies_of, tally
 
 SCRIPT = "<script>window.hacked=1</script>"
 HOSTILE: dict[str, Any] = {
@@ -100,13 +102,25 @@ def _save(
     return record
 
 
-def put_cases(home: Home, method: str, noise: float) -> RunRecord:
+def put_ladder(record: RunRecord, steps: int = 2, kind: str = "blur<b>") -> None:
+    """A ladder on which, at each further step, the nuclei of one more field are called by the other class."""
+    own, about = tallies_of(record), {"about": "Out of <i>focus: Gaussian blur", "unit": " µm", "neutral": 0.0}
+    table = record.predictions()
+    for step in range(1, steps + 1):
+        hit = table["fov_id"].isin(own.fields["fov_id"][:step])
+        worse = table.assign(y_pred=np.where(hit, 3 - table["y_true"], table["y_pred"]))
+        counts = tally(in_order(worse))
+        rung = Rung(kind, step, 0.5 * step, f"step {step}", rows_of(counts), 0.5, 1.0, about)
+        add_rung(record.folder_of("cells"), LadderFacts(own.source), rung, counts)
+
+
+def put_cases(home: Home, method: str, noise: float, cohort: str = "glioma", task: str = "grade") -> RunRecord:
     """A run on 80 simulated patients, all with MRI, most with slides, under all four subsets."""
     table = simulated(noise)
-    folder = home.runs / f"case-{noise}"
+    folder = home.runs / f"case-{cohort}-{task}-{noise}"
     write_case_predictions(folder / "predictions.parquet", table, GRADES, MODALITIES)
     write_json(folder / "scores.json", score_cases(table, GRADES, MODALITIES, draws=200).to_dict())
-    settings = {"cohort": "glioma", "task": "grade", "protocol": "standard", "split": "kfold", "method": method}
+    settings = {"cohort": cohort, "task": task, "protocol": "standard", "split": "kfold", "method": method}
     settings |= {"modalities": list(MODALITIES), "method_settings": {"k": 3}, "quirks": ["<i>quirk"]}
     lost = {"patient_id": "Jane-Doe-7", "modality": "report", "where": "Jane-Doe-7.txt", "reason": "is empty"}
     record = RunRecord(folder.name, "cases", CREATED, {}, settings, failures=[lost], folder=folder)

@@ -144,6 +144,23 @@ def test_panels_of_methods_switch(opened):
     assert page.locator("[data-panel]:visible").get_attribute("data-panel") != first
 
 
+def test_curves_are_switched_off_by_key(opened):
+    page = opened("dataset-squares.html")
+    curves = page.locator("svg [data-series]")
+    assert curves.count() == 2
+    page.locator("[data-toggle]").first.focus()
+    page.keyboard.press("Space")
+    assert [curves.nth(i).is_visible() for i in range(2)] == [False, True]
+
+
+def test_published_rows_are_hidden_on_the_page_of_a_dataset(opened):
+    page = opened("dataset-lizard.html")
+    assert page.locator("tr.published:visible").count() > 1
+    page.locator("[data-filter=published]").uncheck()
+    assert page.locator("tr.published:visible").count() == 0
+    assert not page.locator("[data-published-notes]").first.is_visible()
+
+
 def test_text_has_contrast_enough(browser, site):
     """WCAG AA: 4.5 to 1, of the soft and accent colours on paper and panels, light and dark."""
     for scheme in ("light", "dark"):

@@ -15,6 +15,7 @@ from cryostat.report.site.charts import Chart, domain, signed_domain, ticks, wai
 from cryostat.report.site.data import Curve
 from cryostat.report.site.downloads import csv_text, tex
 from cryostat.report.site.gallery import confident_errors
+from cryostat.report.site.ladder_charts import open_domain
 from cryostat.report.site.pages import bar, breakable, duration, interval, json_text, number, p_value, page_file, signed
 from cryostat.results.uncertainty import Estimate
 
@@ -24,6 +25,7 @@ SCORE = Estimate(0.6, 0.5, 0.75)
 def test_figures_as_papers_print_them():
     assert (number(0.61249), number(-0.5, 1), number(math.nan)) == ("0.612", "−0.5", "–")
     assert (signed(0.02, 2), signed(-0.02, 2)) == ("+0.02", "−0.02")
+    assert (signed(-0.001, 2), signed(0.001, 2), number(-0.001, 2)) == ("0.00", "0.00", "0.00")
     assert interval(SCORE, 2) == "0.50–0.75"
     assert interval(Estimate(0.0, -0.1, 0.2), 1) == "−0.1 to 0.2"
     assert interval(Estimate(0.5, math.nan, math.nan)) == ""
@@ -48,6 +50,11 @@ def test_domains_hold_what_is_shown():
     low, high = signed_domain([Estimate(-0.12, -0.31, 0.02)])
     assert (low, high) == (pytest.approx(-0.4), pytest.approx(0.1))
     assert ticks(0.2, 0.6) == [0.2, 0.3, 0.4, 0.5, 0.6]
+
+
+def test_the_scale_of_what_is_left_may_end_beyond_all():
+    assert open_domain([Estimate(0.9, 0.71, 1.13)]) == (0.6, 1.2)
+    assert open_domain([Estimate(0.9, math.nan, math.nan)]) == (0.8, 1.0)
 
 
 def test_charts_are_sound_and_told_in_words():

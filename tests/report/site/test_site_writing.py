@@ -109,9 +109,50 @@ def test_published_rows_stand_beside_ours_without_rank(site):
     rows = [r for r in read_csv(site / "data/cells.csv") if r["dataset"] == "lizard"]
     published = [r for r in rows if r["published"]]
     assert len(rows) - len(published) == 1
-    assert published
+    assert {float(r["fraction"]) for r in published} == {1.0}  # as ours: none of a twentieth of the fields
     assert not any(r["rank"] or r["macro_f1_low"] for r in published)
+    best = next(r for r in published if r["printed"] == "uni2" and r["head"] == "unetr")
+    assert best["encoder"] == "uni2-h"
     assert "0.7247" in {f"{float(r['macro_f1']):.4f}" for r in published}
+    assert {r["published"] for r in published} == {"Lizard, base split (sheet lizard; Fig. 2a)"}
+
+
+def test_published_rows_say_whose_they_are_and_what_is_wrong_with_them(site):
+    text = plain(site / "dataset-lizard.html")
+    assert "printed by PathoCellBench: Lizard, base split (sheet lizard; Fig. 2a)." in text
+    assert "Mark b: contradicts itself: macro values and classes are of several runs." in text
+    assert "interval unknown" in plain(site / "index.html")
+    assert "Their intervals are unknown" in text
+    assert "printed by" not in plain(site / "dataset-squares.html")
+
+
+def test_published_rows_of_patients_name_their_table(site):
+    text = plain(site / "cohort-corebt-who_grade-standard-kfold.html")
+    assert "printed by CoRe-BT: WHO grade (Table 3)." in text
+    assert "implied: 0.37–0.80" in text
+    assert "printed by" not in plain(site / "cohort-glioma-grade-standard-kfold.html")
+    rows = [r for r in read_csv(site / "data/cases.csv") if r["published"]]
+    assert {r["cohort"] for r in rows} == {"corebt"}
+    (value,) = [r["value"] for r in rows if (r["method"], r["metric"]) == ("MRI only", "balanced_accuracy")]
+    assert float(value) == 0.567
+    assert "MRI only (published)" in (site / "paper.tex").read_text("utf-8")
+
+
+def test_ladders_show_what_is_lost(site):
+    rows = [r for r in read_csv(site / "data/ladders.csv") if r["encoder"] == "uni"]
+    assert [float(r["amount"]) for r in rows] == [0.0, 0.5, 1.0]
+    # 1 of 4 nuclei of 4 of 5 fields is wrong: F1 of red 12/16, of blue 20/24; step 1 turns the field without errors.
+    untouched, worse = (12 / 16 + 20 / 24) / 2, (8 / 16 + 16 / 24) / 2
+    assert float(rows[0]["macro_f1"]) == pytest.approx(untouched)
+    assert float(rows[1]["drop"]) == pytest.approx(worse - untouched)
+    assert json.loads((site / "data/ladders.json").read_text("utf-8"))["ladders"][0]["perturbation"] == "blur<b>"
+    text = plain(site / "dataset-squares.html")
+    assert "Robustness" in text
+    assert "What is lost at each strength" in text
+    assert f"{worse - untouched:+.2f}".replace("-", "−") in text
+    assert "Robustness" not in plain(site / "dataset-lizard.html")
+    assert "data/ladders.csv" in (site / "dataset-squares.html").read_text("utf-8")
+    assert "squares-base-standard-robustness" in plain(site / "figures.html").replace("​", "")
 
 
 def test_formulas_are_not_run_by_spreadsheets(site):
@@ -170,6 +211,11 @@ def test_filters_of_one_benchmark_leave_the_other_out(study_home, tmp_path):
     assert report("--dataset", "lizard") == ["dataset", "encoder"]
     assert report("--method", "lda") == ["cohort", "method"]
     assert report("--dataset", "lizard", "--method", "lda") == ["cohort", "dataset", "encoder", "method"]
+
+
+def plain(path: Path) -> str:
+    """What a page says."""
+    return re.sub(r"<[^>]+>", "", path.read_text("utf-8"))
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ import pandas as pd
 from cryostat.core.errors import CryostatError, InputError
 from cryostat.core.progress import track
 from cryostat.report.site.data import UNKNOWN, CaseBoard, CaseRow, Curve, Offer, Share
+from cryostat.report.site.published_rows import published_cases, remarks_on_cases
 from cryostat.results.cases.certainty import reliability
 from cryostat.results.cases.comparison import compare
 from cryostat.results.cases.contribution import contributions
@@ -23,7 +24,6 @@ from cryostat.results.cases.panel import FULL
 from cryostat.results.cases.scores import CaseScores, MetricScore
 from cryostat.results.cases.subsets import ALL_PATIENTS, NOTHING, all_subsets, subset_members, subset_name
 from cryostat.results.cases.waiting import wait_for
-from cryostat.results.published import published_benchmark
 from cryostat.results.ranking import rank
 from cryostat.results.records import CASES, BrokenRun, RunRecord
 from cryostat.results.uncertainty import Estimate
@@ -33,9 +33,6 @@ METRIC = "balanced_accuracy"
 
 BLOCK = ("cohort", "task", "protocol", "split", "modalities")
 """Settings that runs of one leaderboard share."""
-
-BENCHMARK = "core-bt"
-"""The publication whose rows may stand beside ours."""
 
 DRAWS = 1000
 """Resamples behind each interval that a report works out by itself."""
@@ -75,7 +72,8 @@ def _board(group: Sequence[tuple[RunRecord, CaseScores, pd.DataFrame]], variants
         scores.patients,
         {name: having.get(name, 0) for name in scores.modalities},
         tuple(sorted(ranked, key=lambda row: (row.rank or math.inf, -_or_zero(row.metrics[METRIC].value)))),
-        _published(cohort, task),
+        published_cases(cohort, task),
+        remarks_on_cases(cohort, task),
     )
 
 
@@ -178,18 +176,6 @@ def _ranked(rows: Sequence[CaseRow], tables: Sequence[pd.DataFrame], scores: Cas
     except InputError:
         return list(rows)
     return [replace(row, rank=place.rank, p_best=place.adjusted) for row, place in zip(rows, places, strict=True)]
-
-
-def _published(cohort: str, task: str) -> tuple[tuple[str, dict[str, float], str], ...]:
-    """The paper's rows, for the paper's own cohort alone."""
-    if cohort.replace("_", "-") not in (BENCHMARK, "corebt"):
-        return ()
-    tables = [
-        table
-        for table in published_benchmark(BENCHMARK).tables
-        if table.task.replace("_", "-") == task.replace("_", "-")
-    ]
-    return tuple((row.config, dict(row.metrics), table.source) for table in tables for row in table.rows)
 
 
 def matrix_shares(matrix: Sequence[Sequence[int]]) -> list[list[float]]:

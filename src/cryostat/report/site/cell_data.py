@@ -10,15 +10,12 @@ from typing import Any
 from cryostat.core.errors import CryostatError, InputError
 from cryostat.core.home import Home
 from cryostat.report.site.data import CellBoard, CellRow, ClassResult, DatasetFacts, ShiftResult
+from cryostat.report.site.published_rows import published_cells, remarks_on_cells
 from cryostat.results.leaderboard import BLOCK, Row, measured_rows, rank_rows
-from cryostat.results.published import PublishedRow, PublishedTable, published_benchmark
 from cryostat.results.records import CELLS, BrokenRun, RunRecord
 from cryostat.results.shift import shift
 from cryostat.results.tables import summarise
 from cryostat.results.uncertainty import Estimate
-
-BENCHMARK = "pathocellbench"
-"""The publication whose rows may stand beside ours."""
 
 
 def measured(records: Iterable[RunRecord]) -> tuple[tuple[Row, ...], tuple[BrokenRun, ...]]:
@@ -40,14 +37,18 @@ def cell_boards(rows: Sequence[Row]) -> tuple[CellBoard, ...]:
     for row in rows:
         key = (str(row.facts["dataset"]), str(row.facts["split"]), str(row.facts["protocol"]))
         groups.setdefault(key, []).append(cell_row(row))
-    return tuple(
-        CellBoard(*key, (*sorted(group, key=_place), *published_rows(key[0], key[1]))) for key, group in groups.items()
-    )
+    return tuple(_board(key, sorted(group, key=_place)) for key, group in groups.items())
+
+
+def _board(key: tuple[str, str, str], ours: Sequence[CellRow]) -> CellBoard:
+    theirs = published_cells(key[0], key[1], {row.fraction for row in ours if not math.isnan(row.fraction)})
+    return CellBoard(*key, (*ours, *theirs), remarks_on_cells(theirs))
 
 
 def _place(row: CellRow) -> tuple[float, bool, float, float]:
     value = row.macro_f1.value
-    return -row.fraction, not row.complete, row.rank or math.inf, math.inf if math.isnan(value) else -value
+    share = math.inf if math.isnan(row.fraction) else -row.fraction
+    return share, not row.complete, row.rank or math.inf, math.inf if math.isnan(value) else -value
 
 
 def cell_row(row: Row) -> CellRow:
@@ -78,45 +79,6 @@ def cell_row(row: Row) -> CellRow:
         confusion=tuple(map(tuple, row.evidence.confusions.sum((0, 1)).tolist())),
         runs=tuple(facts["runs"]),
     )
-
-
-def published_rows(dataset: str, split: str) -> tuple[CellRow, ...]:
-    """What was published of a dataset and split, best first."""
-    paper = published_benchmark(BENCHMARK)
-    found = [
-        _published(row, table, paper.marks)
-        for table in paper.tables
-        if table.split and (table.dataset, table.split) == (dataset, split)
-        for row in table.rows
-    ]
-    return tuple(sorted(found, key=lambda row: (-row.fraction, -_or_zero(row.macro_f1.value))))
-
-
-def _published(row: PublishedRow, table: PublishedTable, marks: Mapping[str, str]) -> CellRow:
-    classes = [
-        ClassResult(name, int(table.supports.get(name, 0)), 0, "", _bare(value))
-        for name, value in row.per_class.items()
-    ]
-    return CellRow(
-        encoder=row.model if row.encoder != "none" else "none",
-        head=row.head,
-        mode="published",
-        fraction=row.fraction,
-        macro_f1=_bare(row.metrics.get("macro_f1")),
-        accuracy=_bare(row.metrics.get("accuracy")),
-        classes=tuple(classes),
-        cells=sum(table.supports.values()),
-        published=f"{table.title} ({table.source})",
-        marks=tuple(marks.get(mark, mark) for mark in row.marks),
-    )
-
-
-def _bare(value: float | None) -> Estimate:
-    return Estimate(math.nan if value is None else float(value), math.nan, math.nan)
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
 
 
 BASES = ("base", "holdout")

@@ -205,7 +205,9 @@ def waiting(curve: Curve, metric: str) -> Markup:
         f"everybody waits {told(curve.points[-1][1])}.",
     )
     chart.axes(
-        "share of patients who wait, least certain first", metric, [(x, f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
+        "share of patients who wait, least certain first",
+        metric,
+        [(x, f"{100 * x:.0f} %") for x in (0, 0.25, 0.5, 0.75, 1)],
     )
     chart.band(curve.points, "band s0")
     chart.line([(x, v) for (x, _), v in zip(curve.points, curve.chance, strict=True)], "chance")
@@ -223,7 +225,6 @@ def calibration(row: CaseRow) -> Markup:
     chart = Chart((start, 1.0), (start, 1.0), f"Share of patients that are right against confidence. {about}.")
     chart.axes("confidence", "share that is right", [(t, f"{t:.2g}") for t in ticks(start, 1.0)])
     chart.line([(start, start), (1.0, 1.0)], "chance")
-    chart.line([(c, e.value) for c, e, _ in row.calibration], "series s0")
     for confidence, value, share in row.calibration:
         tip = f"confidence {confidence:.2f}: right {told(value, 2)}; {share:.0%} of patients"
         chart.dot(confidence, value, "mark s0", radius=3 + 9 * math.sqrt(share), tip=tip)

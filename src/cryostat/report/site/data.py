@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryostat.report.site.ladder_data import LadderBoard
 from cryostat.results.shift import Shift
 from cryostat.results.uncertainty import Estimate
 
@@ -42,7 +43,7 @@ class CellRow:
         head: Name of the head.
         mode: How the head was trained.
         variant: What sets the row apart from others of the same names.
-        fraction: Share of the training fields.
+        fraction: Share of the training fields; NaN for a model that was fitted elsewhere.
         macro_f1: Headline score.
         common_f1: The same without rare classes; unknown where no class is rare.
         accuracy: Share of right cells.
@@ -62,7 +63,8 @@ class CellRow:
         confusion: Cells by true (rows) and predicted class, summed over seeds.
         runs: Ids of the runs.
         published: Where it was published; empty for rows of ours.
-        marks: What is known to be wrong with a published row.
+        printed: What a published row calls its model.
+        marks: What is known to be wrong with a published row, by letter.
     """
 
     encoder: str
@@ -89,7 +91,8 @@ class CellRow:
     confusion: tuple[tuple[int, ...], ...] = ()
     runs: tuple[str, ...] = ()
     published: str = ""
-    marks: tuple[str, ...] = ()
+    printed: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -110,12 +113,14 @@ class CellBoard:
         split: Split, or family of folds.
         protocol: Name of the protocol.
         rows: Rows of ours, then published ones; the largest share of training fields and the best first.
+        remarks: What a reader must know of the published ones.
     """
 
     dataset: str
     split: str
     protocol: str
     rows: tuple[CellRow, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def ours(self) -> tuple[CellRow, ...]:
@@ -125,13 +130,14 @@ class CellBoard:
     @property
     def full(self) -> tuple[CellRow, ...]:
         """Rows of ours with the largest share of the training fields, complete ones only."""
-        most = max((row.fraction for row in self.ours), default=1.0)
-        return tuple(row for row in self.ours if row.fraction == most and row.complete)
+        most = max(self.fractions, default=math.nan)
+        alike = [row for row in self.ours if row.fraction == most or not self.fractions]
+        return tuple(row for row in alike if row.complete)
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """Shares of the training fields, ascending."""
-        return tuple(sorted({row.fraction for row in self.ours}))
+        """Shares of the training fields, ascending, where they are known."""
+        return tuple(sorted({row.fraction for row in self.ours if not math.isnan(row.fraction)}))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -246,6 +252,23 @@ class CaseRow:
 
 
 @dataclass(frozen=True)
+class PublishedCase:
+    """One published row on patients.
+
+    Attributes:
+        config: What was given and withheld, as printed.
+        metrics: Metric to its value.
+        published: Where it stands.
+        implied: Ends of the interval of balanced accuracy that the table implies; NaN where not worked out.
+    """
+
+    config: str
+    metrics: Mapping[str, float]
+    published: str
+    implied: tuple[float, float] = (math.nan, math.nan)
+
+
+@dataclass(frozen=True)
 class CaseBoard:
     """Runs of one cohort, task, protocol and split.
 
@@ -260,7 +283,8 @@ class CaseBoard:
         patients: Patients scored.
         having: Modality to the patients that have it.
         rows: Best first.
-        published: (configuration, metric to value, source) of a paper's table of this cohort and task.
+        published: Rows of a paper's table of this cohort and task.
+        remarks: What a reader must know of the published ones.
     """
 
     cohort: str
@@ -273,18 +297,29 @@ class CaseBoard:
     patients: int
     having: Mapping[str, int]
     rows: tuple[CaseRow, ...]
-    published: tuple[tuple[str, Mapping[str, float], str], ...] = ()
+    published: tuple[PublishedCase, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """An encoder as its card tells of it, or a method as its runs do: facts by name."""
+    """An encoder as its card tells of it, or a method as its runs do.
+
+    Attributes:
+        name: Its name.
+        kind: `encoder` or `method`.
+        facts: Facts by name.
+        citation: What to cite.
+        notes: What a reader must know.
+        settings: Of a method: name, value in the first run, usual value, and what it does.
+    """
 
     name: str
     kind: str
     facts: Mapping[str, str] = field(default_factory=dict)
     citation: str = ""
     notes: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -317,6 +352,7 @@ class Study:
         datasets: Name to its facts.
         models: Encoders and methods.
         shifts: Dataset to what shifted test parts cost.
+        ladders: How scores fall as test fields get worse.
         runs: All runs.
         broken: Folder name to why it cannot be used.
     """
@@ -327,6 +363,7 @@ class Study:
     datasets: Mapping[str, DatasetFacts] = field(default_factory=dict)
     models: tuple[ModelFacts, ...] = ()
     shifts: Mapping[str, tuple[ShiftResult, ...]] = field(default_factory=dict)
+    ladders: tuple[LadderBoard, ...] = ()
     runs: tuple[RunFacts, ...] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryostat.report.site.case_data import METRIC
 from cryostat.report.site.data import CaseBoard, CellBoard, CellRow, Study
+from cryostat.report.site.ladder_data import ladder_rows_of
 from cryostat.results.uncertainty import Estimate
 
 Table = list[dict[str, Any]]
@@ -58,6 +59,7 @@ def downloads(study: Study, version: str) -> tuple[Download, ...]:
         "classes": (class_table(study), "F1 of every class of every row"),
         "confusion": (confusion_table(study), "cells by true and predicted class"),
         "shift": (shift_table(study), "the same model on other test parts"),
+        "ladders": (ladder_rows_of(study.ladders), "macro F1 at every step of every perturbation, and what is lost"),
         "cases": (case_table(study), "leaderboards of cases: every metric of every run"),
         "lattice": (lattice_table(study), "every subset of the modalities offered"),
         "runs": (run_table(study), "every run: settings, time, machine, and where its predictions are"),
@@ -66,6 +68,8 @@ def downloads(study: Study, version: str) -> tuple[Download, ...]:
     for name, (table, about) in tables.items():
         if table:
             found += [Download(f"data/{name}.csv", csv_text(table), about)]
+    if ladders := tables["ladders"][0]:
+        found.append(Download("data/ladders.json", json_text({"ladders": ladders}), "the ladders as JSON"))
     everything = {name: table for name, (table, _) in tables.items() if table}
     found.append(Download("data/report.json", json_text(everything), "all of these tables in one file"))
     found.append(Download("paper.tex", paper_tex(study), "the leaderboards as LaTeX tables (booktabs)"))
@@ -86,7 +90,7 @@ def _cell_key(board: CellBoard, row: CellRow) -> dict[str, Any]:
         "variant": row.variant,
         "fraction": row.fraction,
     }
-    return names | about | {"published": row.published}
+    return names | about | {"published": row.published, "printed": row.printed}
 
 
 def _cell_rows(study: Study) -> Iterator[tuple[CellBoard, CellRow]]:
@@ -103,7 +107,7 @@ def cell_table(study: Study) -> Table:
         | _ends("accuracy", row.accuracy)
         | {"seeds": row.seeds, "macro_f1_sd": row.sd, "p_best": row.p_best, "detectable": row.detectable}
         | {"cells": row.cells, "clusters": row.clusters, "cluster": row.cluster, "effective_clusters": row.effective}
-        | {"marks": "; ".join(row.marks), "runs": " ".join(row.runs)}
+        | {"marks": "; ".join(row.marks.values()), "runs": " ".join(row.runs)}
         for board, row in _cell_rows(study)
     ]
 
@@ -147,13 +151,24 @@ def _case_key(board: CaseBoard, row: Any) -> dict[str, Any]:
 
 
 def case_table(study: Study) -> Table:
-    """A row a run and metric."""
-    return [
-        _case_key(board, row) | {"rank": row.rank, "patients": board.patients, "metric": name} | _ends("value", e)
+    """A row a run and metric, and a row a published configuration and metric."""
+    ours: Table = [
+        _case_key(board, row)
+        | {"rank": row.rank, "patients": board.patients, "metric": name}
+        | _ends("value", e)
+        | {"published": ""}
         for board in study.cases
         for row in board.rows
         for name, e in row.metrics.items()
     ]
+    theirs: Table = [
+        {"cohort": board.cohort, "task": board.task, "method": row.config, "metric": name}
+        | {"value": value, "published": row.published}
+        for board in study.cases
+        for row in board.published
+        for name, value in row.metrics.items()
+    ]
+    return ours + theirs
 
 
 def lattice_table(study: Study) -> Table:
@@ -229,7 +244,7 @@ def paper_tex(study: Study) -> str:
             ]
             for r in board.rows
         ]
-        marks = "Rows that share a rank cannot be told apart. Brackets: 95\\,\\% intervals."
+        marks = "Rows that share a rank cannot be told apart. Brackets: 95\\,\\% intervals." + _sources(board)
         parts.append(_tex_table(caption, marks, ["Rank", "Encoder", "Head", "Macro F1", "Accuracy"], rows))
     for board_ in study.cases:
         caption = f"{board_.task} on {board_.cohort}, {board_.patients} patients"
@@ -238,9 +253,21 @@ def paper_tex(study: Study) -> str:
             [_rank(r.rank), r.name, *(_tex_value(r.metrics[m]) if m in r.metrics else "–" for m in metrics)]
             for r in board_.rows
         ]
+        rows += [
+            ["–", f"{p.config} (published)", *(f"{p.metrics[m]:.3f}" if m in p.metrics else "–" for m in metrics)]
+            for p in board_.published
+        ]
         heads = ["Rank", "Method", *(m.replace("_", " ") for m in metrics)]
-        parts.append(_tex_table(caption, "Brackets: 95\\,\\% intervals over patients.", heads, rows))
+        note = "Brackets: 95\\,\\% intervals over patients." + _sources(board_)
+        parts.append(_tex_table(caption, note, heads, rows))
     return "\n".join(parts)
+
+
+def _sources(board: CellBoard | CaseBoard) -> str:
+    """Where published rows are from, for a caption."""
+    shown = [row.published for row in (board.rows if isinstance(board, CellBoard) else board.published)]
+    found = [source for source in dict.fromkeys(shown) if source]
+    return f" Published rows, of unknown intervals: {tex('; '.join(found))}." if found else ""
 
 
 def _rank(rank: int | None) -> str:

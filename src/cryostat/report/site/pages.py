@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from cryostat.core.files import safe_name
 from cryostat.core.identity import digest
-from cryostat.report.site import charts
+from cryostat.report.site import charts, ladder_charts
 from cryostat.report.site.case_data import METRIC, matrix_shares
 from cryostat.report.site.data import CaseBoard, CellBoard, ModelFacts, Study, best, encoder_of
 from cryostat.report.site.gallery import Gallery
@@ -74,12 +74,18 @@ def json_text(value: Any) -> Markup:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure; a dash where it is not known."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−" if float(text) else "")
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign."""
-    return "–" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
+    """A difference with its sign; zero has none."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
 
 
 def interval(e: Estimate, digits: int = 3) -> str:
@@ -117,12 +123,17 @@ def bar(e: Estimate, ends: tuple[float, float], mark: float | None = None) -> st
     return ";".join(f"--{name}:{value:.2f}%" for name, value in parts.items())
 
 
+def bare(value: float | None) -> Estimate:
+    """A value without an interval; unknown where there is none."""
+    return Estimate(math.nan if value is None else value, math.nan, math.nan)
+
+
 def duration(seconds: float) -> str:
     """A time in the unit that suits it."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
+    return f"{seconds:.1f} s" if seconds >= 0.05 else "< 0.1 s"
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -141,9 +152,14 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 GLOBALS: Mapping[str, Any] = {
     "link": link,
     "bar": bar,
+    "bare": bare,
     "domain": charts.domain,
     "signed_domain": charts.signed_domain,
     "ticks": charts.ticks,
+    "open_domain": ladder_charts.open_domain,
+    "ladder_chart": ladder_charts.ladder_chart,
+    "SHOWN": ladder_charts.SHOWN,
+    "series_class": charts.series_class,
     "efficiency": charts.efficiency,
     "waiting_chart": charts.waiting,
     "calibration_chart": charts.calibration,

@@ -11,6 +11,7 @@ from cryostat.core.home import Home
 from cryostat.report.site.case_data import case_boards
 from cryostat.report.site.cell_data import cell_boards, dataset_facts, measured, shift_results, without_places
 from cryostat.report.site.data import CaseBoard, CellBoard, ModelFacts, RunFacts, Study, encoder_of
+from cryostat.report.site.ladder_data import ladder_boards
 from cryostat.results.records import CELLS, PREDICTIONS, BrokenRun, RunRecord
 
 ABOUT = {
@@ -32,6 +33,7 @@ def read_study(records: Sequence[RunRecord], home: Home, *, title: str = "", bro
     rows, unread_cells = measured(records)
     cells = cell_boards(rows)
     cases, unread_cases = case_boards(records)
+    ladders, unread_ladders = ladder_boards(records)
     names = dict.fromkeys(board.dataset for board in cells)
     return Study(
         title=title or _title(cells, cases),
@@ -40,15 +42,16 @@ def read_study(records: Sequence[RunRecord], home: Home, *, title: str = "", bro
         datasets={name: dataset_facts(name, home) for name in names},
         models=(*_encoders(cells), *_methods(cases, records)),
         shifts=shift_results(rows),
+        ladders=ladders,
         runs=tuple(run_facts(record) for record in records),
-        broken=without_places((*broken, *unread_cells, *unread_cases)),
+        broken=without_places((*broken, *unread_cells, *unread_cases, *unread_ladders)),
     )
 
 
 def _title(cells: Sequence[CellBoard], cases: Sequence[CaseBoard]) -> str:
     names = [*dict.fromkeys([*(b.dataset for b in cells), *(b.cohort for b in cases)])]
     shown = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
-    return f"Frozen encoders on {shown}" if names else "No finished runs"
+    return f"{'Frozen encoders' if cells else 'Multimodal methods'} on {shown}" if names else "No finished runs"
 
 
 def _encoders(boards: Sequence[CellBoard]) -> tuple[ModelFacts, ...]:
@@ -91,13 +94,25 @@ def _methods(boards: Sequence[CaseBoard], records: Sequence[RunRecord]) -> tuple
     for board in boards:
         for row in board.rows:
             found.setdefault(row.method, settings.get(row.run_id, {}))
+    return tuple(ModelFacts(name, "method", settings=_settings(name, chosen)) for name, chosen in found.items())
+
+
+def _settings(method: str, chosen: Mapping[str, Any]) -> tuple[tuple[str, str, str, str], ...]:
+    """The settings of a run, and of ours what they usually are and do."""
+    from cryostat.cases.methods.registry import METHODS
+
+    known = METHODS[method].settings if method in METHODS else {}
     return tuple(
-        ModelFacts(name, "method", {key: _plain(value) for key, value in facts.items()})
-        for name, facts in found.items()
+        (name, _plain(value), _plain(known[name].default), known[name].about)
+        if name in known
+        else (name, _plain(value), "", "")
+        for name, value in chosen.items()
     )
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -134,8 +149,10 @@ def _device(environment: Mapping[str, Any]) -> str:
     if isinstance(gpu, list):
         gpu = ", ".join(map(str, gpu))
     used = str(environment.get("device", ""))
-    cpu = f"CPU ({environment.get('processor') or 'unknown'}, {environment.get('cpus', '?')} cores)"
-    return str(gpu) if gpu and not used.startswith("cpu") else cpu
+    if gpu and not used.startswith("cpu"):
+        return str(gpu)
+    told = [environment.get("processor"), f"{environment['cpus']} cores" if environment.get("cpus") else ""]
+    return f"CPU ({', '.join(str(part) for part in told if part) or 'of unknown kind'})"
 
 
 def _frozen(record: RunRecord) -> str:

@@ -71,11 +71,13 @@
     const apply = () => {
       const rows = all("tr[data-row]");
       rows.forEach((row) => { row.hidden = !fields.every((field) => passes(row, field)); });
+      const published = bar.querySelector("[data-filter=published]");
+      all("[data-published-notes]").forEach((notes) => { notes.hidden = Boolean(published) && !published.checked; });
       const shown = rows.filter((row) => !row.hidden).length;
       bar.querySelector("[data-count]").textContent = `${shown} of ${rows.length} rows`;
     };
     fields.forEach((field) => field.addEventListener("input", apply));
-    bar.querySelector("[data-reset]").addEventListener("click", () => {
+    bar.querySelector("[data-reset]")?.addEventListener("click", () => {
       fields.forEach((field) => { if (field.type === "checkbox") field.checked = field.defaultChecked; else field.value = field.tagName === "SELECT" ? [...field.options].find((o) => o.defaultSelected)?.value ?? "" : ""; });
       apply();
     });
@@ -88,6 +90,14 @@
     const choice = box.querySelector("[data-panel-choice]");
     const show = () => all("[data-panel]", box).forEach((panel) => { panel.hidden = panel.dataset.panel !== choice.value; });
     choice.addEventListener("input", show);
+    show();
+  });
+
+  /* Curves that are switched on and off, in all charts of a section. */
+  all("[data-ladder]").forEach((section) => {
+    const boxes = all("[data-toggle]", section);
+    const show = () => boxes.forEach((box) => all(`svg [data-series="${box.dataset.toggle}"]`, section).forEach((curve) => curve.toggleAttribute("hidden", !box.checked)));
+    boxes.forEach((box) => box.addEventListener("input", show));
     show();
   });
 
