@@ -74,6 +74,30 @@ def test_what_cannot_be_used_is_told_and_ends_with_status_1(four: Path) -> None:
     assert "3 files or rows cannot be used" in ended.output
 
 
+def test_columns_of_values_and_files_that_remain(four: Path) -> None:
+    (four / "w/001.npy").write_bytes(b"")
+    (four / "cohort.csv").write_text(
+        "patient_id,wsi,report,idh,site,age,sex\n"
+        "001,w/001.npy;w/002.npy,r/001.txt,mutant,A,65 years,f\n"
+        "002,w/002.npy,,wildtype,A,>89 years,m\n"
+        "003,w/003.npy,r/003.txt,wildtype,B,59 years,m\n"
+        "004,,r/004.txt,,B,,m\n"
+    )
+    (four / "cohort.toml").write_text(MANIFEST + '[modalities.clinical]\nvalues = ["age", "sex"]\n')
+    ended = CliRunner(env={"COLUMNS": "200"}).invoke(
+        cryostat, ["--home", str(four / "home"), "cases", "check", str(four / "cohort.toml")]
+    )
+    lines = [" ".join(line.split()) for line in ended.output.splitlines()]
+    assert "clinical 4 100% – values of age, sex" in lines
+    assert (
+        "clinical age 3 numbers (years) median 65, half within 62 to 77, all within 59 to 89 "
+        "years 3, bound, taken as the number itself 1, not known 1" in lines
+    )
+    assert "clinical sex 4 words m 3 · f 1 words 4" in lines
+    assert "wsi is empty (w/001.npy) 1 001 001 has 1 of 2 files" in lines
+    assert "wsi 3 75% 3 column wsi, embeddings, pool mean" in lines
+
+
 def test_the_whole_report_as_json(four: Path) -> None:
     ended = check(four, "--json", str(four / "out/report.json"))
     told = json.loads((four / "out/report.json").read_text())

@@ -91,3 +91,16 @@ def test_classes_of_the_real_cohort(glioma: Cohort) -> None:
     assert sum(family.partial) == 86
     assert [grade.of_class(number) for number in range(3)] == [107, 139, 229]
     assert sum(grade.unlabelled) == 86
+
+
+def test_what_the_page_says_of_age_and_sex(shared: Path, tmp_path: Path) -> None:
+    clinical = '[modalities.clinical]\nvalues = ["age", "sex"]\n'
+    (part,) = re.findall(r"^    (\[modalities\.clinical\])\n    (values = .*)$", PAGE, re.MULTILINE)
+    assert "\n".join([*part, ""]) == clinical
+    root = shared / "data" / "tcga_glioma"
+    text = example().replace('root = "."', f'root = "{root}"').replace("[tasks.family]", f"{clinical}\n[tasks.family]")
+    age, sex = check_cohort(load(tmp_path, text)).values
+    assert dict(age.read) == {"years and days": 558, "years": 2, "not known (--)": 1}
+    assert dict(sex.levels) == {"Male": 320, "Female": 241}
+    told = " ".join(PAGE.split())
+    assert "the age of 558 patients is written in years and days, of 2 in years, and of 1 as `--`" in told
