@@ -101,7 +101,7 @@ def test_how_columns_were_read(tmp_path: Path) -> None:
     assert (sex.kind, sex.patients, sex.levels) == ("words", 4, {"m": 3, "f": 1})
     assert sex.spellings == {"m": ("M", "m")}
     assert said(report, "note") == [
-        "clinical age: 1 numbers are bounds, as >89, and taken as the number itself []",
+        "clinical age: bounds, as >89, are taken as the number itself in 1 cells []",
         "clinical sex: words of one patient alone, who is tested as one of no word [f]",
         "clinical sex: 'm' is written in 2 ways [M, m]",
     ]

@@ -121,7 +121,7 @@ def _written(column: ValueColumn, modality: str) -> Iterator[Finding]:
     for level, forms in column.spellings.items():
         yield Finding("note", f"{modality} {column.name}: {level!r} is written in {len(forms)} ways", _some(forms))
     if bounds := column.read.get(BOUND, 0):
-        what = f"{modality} {column.name}: {bounds} numbers are bounds, as >89, and taken as the number itself"
+        what = f"{modality} {column.name}: bounds, as >89, are taken as the number itself in {bounds} cells"
         yield Finding("note", what)
 
 

@@ -190,7 +190,7 @@ class _Cells:
             return
         rest = [row for row in said if row not in numbers]
         raise self.error(
-            f"holds {len(numbers)} numbers, and {len(rest)} cells that are none: {self.shown(said, rest)}",
+            f"holds numbers ({len(numbers)} cells) and what is none ({len(rest)}): {self.shown(said, rest)}",
             f'Correct them; or say which cells are not known, as unknown = ["{said[rest[0]][:40]}"], or that all are '
             f'words: words = ["{self.name}"]',
         )
@@ -285,7 +285,7 @@ def _refuse_numbering(
         )
     if whole and len(known) >= FEW_PATIENTS and all(_compact_date(int(number)) for number in known):
         raise column.error(
-            f"holds dates: {column.shown(said, list(said))}",
+            f"holds dates: {column.shown(said, [row for row in said if np.isfinite(values[row])])}",
             "Take it out of values, or write the age or the time that is meant, as 65 or 65 years 344 days",
         )
 
