@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 PLURALS = {"patient": "patients", "field": "fields of view", "patient or field": "patients or fields of view"}
 """What is resampled, as a reader says it."""
 
+DOUBTFUL = "†"
+"""Behind intervals over few patients; the caption says what it means."""
+
 
 def figures() -> dict[str, Callable[[Mapping[str, Any]], str]]:
     """Heading to what a row of the leaderboard shows under it."""
@@ -36,7 +39,8 @@ def run_line(found: CellIntervals) -> str:
         return ""
     means = {"macro F1": found.macro_f1, "accuracy": found.accuracy}
     shown = " · ".join(f"{name} {m.value:.3f} {bounds(m.low, m.high)}" for name, m in means.items())
-    return f"{shown}: 95 % intervals over {found.clusters} {PLURALS[found.kind]}"
+    doubt = f", likely too narrow ({found.doubt})" if found.doubt else ""
+    return f"{shown}: 95 % intervals over {found.clusters} {PLURALS[found.kind]}{doubt}"
 
 
 def class_with_interval(row: Mapping[str, Any], column: str) -> str:
@@ -57,6 +61,8 @@ def caption(rows: pd.DataFrame) -> list[str]:
         return []
     number = int(first["clusters"])
     lines = [_basis(number, str(first["cluster"]), float(first["effective_clusters"]), rows)]
+    if number > 1 and (why := _doubt(first)):
+        lines.append(f"{DOUBTFUL} {why[0].upper()}{why[1:]}: the interval is likely too narrow.")
     if rows["rank"].notna().any():
         lines.append(_power(number, str(first["cluster"]), rows))
     if first["rare"] and number > 1:
@@ -91,7 +97,15 @@ def _power(number: int, kind: str, rows: pd.DataFrame) -> str:
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
     from cryostat.results.export import bounds, spread
 
-    return f"{spread(row[name])} {bounds(row[name + '_low'], row[name + '_high'])}".rstrip()
+    ends = bounds(row[name + "_low"], row[name + "_high"])
+    mark = DOUBTFUL if ends and _doubt(row) else ""
+    return f"{spread(row[name])} {ends}{mark}".rstrip()
+
+
+def _doubt(row: Mapping[str, Any]) -> str:
+    from cryostat.results.intervals import doubt
+
+    return doubt(int(row["clusters"]), str(row["cluster"]))
 
 
 def _known(value: float) -> str:

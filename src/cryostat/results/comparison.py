@@ -132,7 +132,9 @@ def compare(first: Evidence, second: Evidence, *, draws: int | None = None, seed
     resampled = _difference(one, two, weights(one.size, number, seed))
     measured = np.stack([one.total(), two.total()])
     left_out = one.left_out() - two.left_out()
-    found = jackknife_interval(measured[0] - measured[1], resampled, left_out, one.effective)
+    found = jackknife_interval(
+        measured[0] - measured[1], resampled, left_out, one.effective, bounds=(-1.0, 1.0), freedom=_freedom(one)
+    )
     p = exchange_p(found.value, _exchanged(one, two, number, seed + 1), complete=can_enumerate(one.size, number))
     least = least_p(one.size, number)
     reach = detectable(standard_error(left_out), one.effective) if least <= 1 - LEVEL else np.full(len(p), np.nan)
@@ -188,6 +190,12 @@ def _with_classes(row: Evidence, names: Mapping[int, str]) -> Evidence:
 def _difference(one: Evidence, two: Evidence, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
     """(draws, 3 + k) by how much the first is better on each resample."""
     return one.score(drawn @ one.statistics) - two.score(drawn @ two.statistics)
+
+
+def _freedom(row: Evidence) -> NDArray[np.float64]:
+    """(3 + k) degrees of freedom: of classes one more than of means (see `intervals.score_intervals`)."""
+    freedom: NDArray[np.float64] = row.effective - np.repeat([1, 0], [len(HEADS), row.classes])
+    return freedom
 
 
 def _exchanged(one: Evidence, two: Evidence, draws: int, seed: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from cryostat.results.tallies import keep_text
 INTERVALS = "intervals.json"
 """A further file of a run's folder: intervals and comparisons that begin with this run."""
 
-FORMAT = 3
+FORMAT = 4
 """Version of the file; raised when the same predictions would now get other figures."""
 
 MOST = 200

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cryostat.core.errors import InputError
 from cryostat.core.progress import track
 from cryostat.results.evidence import Evidence, draws_for, gather
-from cryostat.results.intervals import weights, with_nan, without_nan
+from cryostat.results.intervals import score_intervals, weights, with_nan, without_nan
 from cryostat.results.kept import kept
 from cryostat.results.ladder_files import LADDER, Rung, has_ladder, ladder_tallies, perturbations_in
 from cryostat.results.records import BrokenRun, RunRecord
@@ -139,14 +139,14 @@ def robustness(
         measured, draw, without = parts
         return jackknife_interval(measured[0], draw, without, effective, level=LEVEL, bounds=bounds)
 
-    scores = estimated(lambda m: m, (0.0, 1.0))
+    scores = [score_intervals(one, drawn, seed=seed).at(0) for one in steps]
     drops = estimated(lambda m: m - m[:, :1], (-1.0, 1.0))
     area = estimated(_relative, (0.0, math.inf))
     return Robustness(
         perturbation=perturbation,
         about=about,
         unit=unit,
-        steps=tuple(Step(*rung, scores.at(i), drops.at(i)) for i, rung in enumerate(rungs)),
+        steps=tuple(Step(*rung, scores[i], drops.at(i)) for i, rung in enumerate(rungs)),
         area=area.at(0),
         seeds=base.seeds,
         cells=base.cells,
