@@ -153,6 +153,7 @@ def test_another_model_has_layers_of_its_own_and_its_own_nuclei(judged_page):
     until(page, f"{DRAWN} == 1")
     page.mouse.click(*at(page, 40, 40))
     assert page.locator(".card h2").inner_text() == "Nucleus 9"
+    assert page.locator("[data-found]").inner_text().startswith("1 nuclei found by the model itself")
     assert "run=m2" in page.url
     page.keyboard.press("j")
     page.wait_for_url("**/b/?*")

@@ -11,7 +11,7 @@ from view_samples import feature
 
 from cryostat.core.errors import CryostatError, InputError, SettingError
 from cryostat.report.view import Overlays, shelve
-from cryostat.report.view.cells import CellsSource, read_slide_cells
+from cryostat.report.view.cells import FINER, CellsSource, read_slide_cells
 
 SLIDE = (1500, 1100)
 
@@ -20,6 +20,13 @@ def write(path, features):
     file = path / "cells.geojson"
     file.write_text(json.dumps(features))
     return file
+
+
+def window(cells, box, shape, *, filled=False):
+    """A window of the slide, px."""
+    source = CellsSource(cells, filled=filled)
+    assert source.size == (SLIDE[0] * FINER, SLIDE[1] * FINER)
+    return source.window(tuple(side * FINER for side in box), shape)
 
 
 def test_cells_are_found_under_a_point(cells):
@@ -47,16 +54,16 @@ def test_the_smaller_of_two_cells_and_no_hole_is_under_a_point(tmp_path):
 
 def test_tiles_have_outlines_where_cells_are_large_and_dots_elsewhere(cells):
     found, _ = read_slide_cells(cells, SLIDE)
-    near = np.asarray(CellsSource(found).window((90, 90, 190, 190), (100, 100)))
+    near = np.asarray(window(found, (90, 90, 190, 190), (100, 100)))
     assert near.shape == (100, 100, 4)
     assert near[30, 10].tolist() == [255, 0, 0, 255]
     assert near[40, 40, 3] == 0
-    filled = np.asarray(CellsSource(found, filled=True).window((90, 90, 190, 190), (100, 100)))
+    filled = np.asarray(window(found, (90, 90, 190, 190), (100, 100), filled=True))
     assert filled[40, 40].tolist() == [255, 0, 0, 102]
-    far = np.asarray(CellsSource(found).window((0, 0, 1500, 1100), (150, 110)))
+    far = np.asarray(window(found, (0, 0, 1500, 1100), (150, 110)))
     assert far[13, 13].tolist() == [255, 0, 0, 255]
     assert np.count_nonzero(far[..., 3]) == 8  # two cells, four pixels each
-    assert not np.asarray(CellsSource(found).window((800, 800, 900, 900), (50, 50))).any()
+    assert not np.asarray(window(found, (800, 800, 900, 900), (50, 50))).any()
 
 
 def test_colours_are_those_of_the_file_else_of_a_palette(tmp_path):
@@ -122,7 +129,7 @@ def test_no_feature_ends_in_anothers_error(tmp_path_factory, geometry, coordinat
     except CryostatError:
         return
     json.dumps(found.at(15, 15), allow_nan=False)
-    CellsSource(found).window((0, 0, 100, 100), (100, 100))
+    window(found, (0, 0, 100, 100), (100, 100))
 
 
 def test_cells_need_one_slide(tiff, broken, cells, judged):

@@ -67,9 +67,9 @@ def test_hostile_names_are_escaped(ask_judging):
 
 
 def test_cells_over_a_slide_are_tiles_and_facts(ask_judging):
-    status, headers, body = ask_judging("slide/slide%20one.tiff/cells1_files/11/0_0.png")
+    status, headers, body = ask_judging("slide/slide%20one.tiff/cells1_files/13/0_0.png")
     assert (status, headers["Content-Type"]) == (200, "image/png")
-    assert Image.open(io.BytesIO(body)).getpixel((130, 100)) == (255, 0, 0, 255)
+    assert Image.open(io.BytesIO(body)).getpixel((450, 400)) == (255, 0, 0, 255)
     told = json.loads(ask_judging("slide/slide%20one.tiff/cells/1.json?x=410.5&y=410")[2])
     assert told["class"] == "<script>alert(1)</script>"
     assert json.loads(ask_judging("slide/slide%20one.tiff/cells/1.json?x=-5&y=7.25")[2]) is None

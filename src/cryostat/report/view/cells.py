@@ -17,14 +17,20 @@ from cryostat.cells.drawing import PALETTE
 from cryostat.core.errors import InputError
 from cryostat.core.files import require_file
 
-LARGEST = 2**29
-"""Bytes of a file that is read; one larger would need tens of gigabytes of memory."""
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, px of the slide."""
+
+LARGEST = 2**28
+"""Bytes of a file that is read; it needs some fifteen times as much memory."""
 
 NUCLEI = frozenset({"cell", "detection"})
 """Object types that are cells; where a file has any, its annotations are regions and are left out."""
 
 UNNAMED = "no class"
 """Name of cells without a classification."""
+
+FINER = 4
+"""The layer of cells is so many times as fine as the slide, so that lines stay thin when one zooms in."""
 
 SMALL = 5.0
 """Width of a cell on a tile, px, below which it is a dot."""
@@ -68,7 +74,7 @@ class SlideCells:
         colours = [ImageColor.getrgb(key.colour)[:3] for key in self.keys]
         self._rgb = np.array(colours, np.uint8).reshape(-1, 3)[self._class_of]
 
-    def within(self, box: tuple[float, float, float, float]) -> NDArray[np.intp]:
+    def within(self, box: Box) -> NDArray[np.intp]:
         """Places of the cells that may reach into a box of left, top, right, bottom; in the order of the file."""
         left, top, right, bottom = box
         b = self.boxes
@@ -103,11 +109,16 @@ class CellsSource:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height, px of the slide."""
-        return self._cells.size
+        """Width and height, px of the layer."""
+        return self._cells.size[0] * FINER, self._cells.size[1] * FINER
 
     def window(self, box: tuple[int, int, int, int], shape: tuple[int, int]) -> Image.Image:
         """RGBA of a window."""
+        left, top, right, bottom = (side / FINER for side in box)
+        return self._painted((left, top, right, bottom), shape)
+
+    def _painted(self, box: Box, shape: tuple[int, int]) -> Image.Image:
+        """A window given in px of the slide."""
         shrink = (box[2] - box[0]) / shape[0]
         margin = 2 * shrink
         found = self._cells.within((box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin))
@@ -119,9 +130,7 @@ class CellsSource:
             return self._dots(found, box, shrink, shape)
         return self._polygons(found, box, shrink, shape)
 
-    def _dots(
-        self, found: NDArray[np.intp], box: tuple[int, int, int, int], shrink: float, shape: tuple[int, int]
-    ) -> Image.Image:
+    def _dots(self, found: NDArray[np.intp], box: Box, shrink: float, shape: tuple[int, int]) -> Image.Image:
         pixels = np.zeros((shape[1], shape[0], 4), np.uint8)
         at = np.floor((self._cells.centres[found] - np.array(box[:2])) / shrink).astype(np.int64)
         colours = np.column_stack([self._cells.colours_of(found), np.full(len(found), 255, np.uint8)])
@@ -132,9 +141,7 @@ class CellsSource:
                 pixels[y[inside], x[inside]] = colours[inside]
         return Image.fromarray(pixels, "RGBA")
 
-    def _polygons(
-        self, found: NDArray[np.intp], box: tuple[int, int, int, int], shrink: float, shape: tuple[int, int]
-    ) -> Image.Image:
+    def _polygons(self, found: NDArray[np.intp], box: Box, shrink: float, shape: tuple[int, int]) -> Image.Image:
         drawn = Image.new("RGBA", (shape[0] * SHARPER, shape[1] * SHARPER))
         pen = ImageDraw.Draw(drawn)
         scale, width = SHARPER / shrink, round(LINE * SHARPER)
@@ -166,7 +173,7 @@ def read_slide_cells(path: Path, size: tuple[int, int]) -> tuple[SlideCells, tup
     require_file(path)
     if path.stat().st_size > LARGEST:
         raise InputError(
-            f"holds {path.stat().st_size / 2**30:.1f} GiB; at most {LARGEST / 2**30:.1f} are read",
+            f"holds {path.stat().st_size / 2**20:,.0f} MiB; at most {LARGEST / 2**20:,.0f} are read",
             where=path,
             remedy="Export a part of the slide's cells",
         )
@@ -207,7 +214,7 @@ def _touches(outline: Outline, size: tuple[int, int]) -> bool:
     return left < size[0] and top < size[1] and right > 0 and bottom > 0
 
 
-def _box(outline: Outline) -> tuple[float, float, float, float]:
+def _box(outline: Outline) -> Box:
     vertices = np.concatenate([part[0] for part in outline.parts])
     (left, top), (right, bottom) = vertices.min(0).tolist(), vertices.max(0).tolist()
     return left, top, right, bottom

@@ -182,7 +182,7 @@ def _title(runs: Sequence[RunRecord]) -> str:
     split = str(about.get("split"))
     fraction, seed, protocol = (about.get(name) for name in ("fraction", "seed", "protocol"))
     told = [
-        *(str(about[name]) for name in ("encoder", "head") if about.get(name)),
+        *(str(about[name]) for name in ("encoder", "head") if about.get(name) not in (None, "", "none")),
         split_family(split)[0] if len(runs) > 1 else split,
         f"{fraction:.3g} of training" if isinstance(fraction, int | float) and fraction < 1 else "",
         f"seed {seed}" if seed is not None else "",

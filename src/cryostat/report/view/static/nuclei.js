@@ -69,7 +69,7 @@
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
   function pens(each) {
-    const line = clamp(each * 1.5, 1.2, 2.4) / each;
+    const line = clamp(each * 1.6, 1.5, 2.4) / each;
     const bold = clamp(each * 2.2, 1.9, 4) / each;
     const casing = clamp(each * 1.2, 0.9, 2) / each;
     return { thin: 1.2 / each, line, bold, casing, dash: [4 / each, 3 / each] };
@@ -372,8 +372,17 @@
     }
   }
 
+  function tellFound() {
+    const place = find("[data-found]");
+    if (!place) return;
+    const own = chosen() === "found" && found.get(model);
+    place.hidden = !own;
+    if (own) place.textContent = `${count(own.ids.length)} nuclei found by the model itself; the table counts the given ones.`;
+  }
+
   function layered() {
     find("[data-errors]").hidden = chosen() !== "errors";
+    tellFound();
     pick(null);
     pointed = null;
     find(".tip").hidden = true;
@@ -387,7 +396,9 @@
     const of = model;
     const told = await ask(`runs/${of}-found.json`);
     if (told) found.set(of, shaped(told));
-    if (of === model) repaint();
+    if (of !== model) return;
+    tellFound();
+    repaint();
   }
 
   // The predictions of the chosen model, from the server the first time.

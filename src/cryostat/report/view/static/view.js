@@ -15,7 +15,7 @@
     navigatorBorderColor: "#5d5867",
     navigatorDisplayRegionColor: "#b0306a",
     navigatorOpacity: 1,
-    maxZoomPixelRatio: 8,
+    maxZoomPixelRatio: told.layers.length ? 2 : 8, // layers are four times as fine as the picture
     visibilityRatio: 0.3,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
     gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, flickEnabled: true },
