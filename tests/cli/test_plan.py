@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cryostat.cases.simulated import simulate
 from cryostat.cells.planning import Machine, Work
 from cryostat.cli import cryostat
 from cryostat.cli.plan_tables import count, duration, size
@@ -67,3 +68,30 @@ def test_figures_are_short() -> None:
     seconds = (0, 30, 600, 7200, 172_800, 2 * 365.25 * 86400)
     assert [duration(toy, Work(n)) for n in seconds] == ["–", "< 1 min", "10 min", "2.0 h", "2.0 d", "2.0 y"]
     assert duration(toy, None) == "?"
+
+
+def test_a_study_of_cases_is_planned_too(tmp_path: Path) -> None:
+    simulate(tmp_path / "cohort", patients=60, draws=1000)
+    study = tmp_path / "study.toml"
+    study.write_text(
+        '[study]\nname = "three"\n[cases]\ncohorts = ["cohort/cohort.toml"]\ntasks = ["lgg_hgg"]\n'
+        'methods = ["nearest-mean", "magic"]\nrepeats = 1\nfolds = 3\n'
+    )
+    ended = call(tmp_path / "home", str(study), "--json", str(tmp_path / "plan.json"))
+    for said in (
+        "Plan of three",
+        "mri_features.csv",
+        "nearest-mean",
+        "fits on noise",
+        "is no method",
+        "1 wait, 1 to run",
+    ):
+        assert said in ended.output
+    assert not (tmp_path / "home").exists()
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert [(row["method"], row["splits"], row["obstacles"]) for row in plan["rows"]] == [
+        ("nearest-mean", 3, []),
+        ("magic", 0, [0]),
+    ]
+    with pytest.raises(SettingError, match="takes no --encoder"):
+        call(tmp_path, str(study), "--encoder", "uni")

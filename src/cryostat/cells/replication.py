@@ -11,7 +11,6 @@ import numpy as np
 from cryostat.cells.heads import head_card
 from cryostat.cells.planning.encoders import known_encoder
 from cryostat.cells.planning.obstacles import (
-    Obstacle,
     Tissue,
     fields_of,
     missing_packages,
@@ -30,6 +29,7 @@ from cryostat.core.identity import differences
 from cryostat.results.intervals import intervals_of
 from cryostat.results.published import PublishedRow, PublishedTable, published_benchmark
 from cryostat.results.records import CELLS, RunRecord, find_runs
+from cryostat.runs.obstacles import Obstacle
 
 BENCHMARK = "pathocellbench"
 """The published benchmark, and the prefix of the studies that ship for its tables."""

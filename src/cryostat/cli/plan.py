@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cryostat.cli.study_options import chosen_study, study_options
+from cryostat.cli.study_options import chosen_study, is_of_cases, study_options
 
 if TYPE_CHECKING:
     from cryostat.cells.planning import Plan, Row, Work
@@ -29,7 +29,13 @@ def command(
     STUDY is a file (TOML) or the name of a study that ships: see `cryostat run studies`. Nothing is computed or
     written. Passes and times are upper bounds, as if no training stopped early; times are estimates from counted
     operations and leave out reading files.
+
+    Of a study of cases: its fits, who has what, what encoders have yet to embed, and times from the pace of finished
+    runs, else of a few small fits on noise.
     """
+    if is_of_cases(study):
+        _plan_cases(study, home, limit, json_file, replacements)
+        return
     from cryostat.cells.planning import plan_study, reference_gpu, this_machine
     from cryostat.cli.plan_tables import show_plan
     from cryostat.core.files import write_json
@@ -41,6 +47,21 @@ def command(
     show_plan(plan)
     if json_file:
         write_json(json_file, as_json(plan))
+        click.echo(f"The plan is in {json_file}")
+
+
+def _plan_cases(
+    study: str, home: Home, limit: int | None, json_file: Path | None, replacements: dict[str, Any]
+) -> None:
+    from cryostat.cases.planning import plan_cases
+    from cryostat.cli.case_plan_tables import case_plan_as_json, show_case_plan
+    from cryostat.cli.study_options import case_study
+    from cryostat.core.files import write_json
+
+    plan = plan_cases(case_study(study, replacements), home, limit=limit)
+    show_case_plan(plan)
+    if json_file:
+        write_json(json_file, case_plan_as_json(plan))
         click.echo(f"The plan is in {json_file}")
 
 

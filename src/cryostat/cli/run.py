@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cryostat.cli.run_cases import command as cases
 from cryostat.cli.run_ladder import command as ladder
-from cryostat.cli.study_options import chosen_study, is_of_cases, study_options
+from cryostat.cli.study_options import case_study, chosen_study, is_of_cases, study_options
 
 if TYPE_CHECKING:
     from cryostat.cells.runs.spec import Study
@@ -136,15 +135,9 @@ def study(home: Home, /, study: str, limit: int | None, device: str, batch_size:
 
 
 def _run_case_study(study: str, home: Home, device: str, limit: int | None, replacements: dict[str, Any]) -> None:
-    from cryostat.cases.runs.spec import read_case_study
     from cryostat.cli.run_cases import run_and_print
-    from cryostat.core.errors import SettingError
 
-    if given := [name for name, value in replacements.items() if value]:
-        raise SettingError(
-            f"a study of cases takes no --{given[0].removesuffix('s')}", remedy="Change it in the study's file"
-        )
-    found = read_case_study(Path(study))
+    found = case_study(study, replacements)
     run_and_print(found.specs()[:limit], home, device=device, study=found.name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from cryostat.cases.runs.spec import CaseStudy
     from cryostat.cells.runs.spec import Study
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -68,3 +69,19 @@ def is_of_cases(name: str) -> bool:
 
     path = Path(name)
     return path.is_file() and "cases" in read_toml(path)
+
+
+def case_study(name: str, replacements: Mapping[str, Any]) -> CaseStudy:
+    """The study of cases of a file, of which `study_options` replace nothing.
+
+    Raises:
+        SettingError: One of them was given.
+    """
+    from cryostat.cases.runs.spec import read_case_study
+    from cryostat.core.errors import SettingError
+
+    if given := [option for option, value in replacements.items() if value]:
+        raise SettingError(
+            f"a study of cases takes no --{given[0].removesuffix('s')}", remedy="Change it in the study's file"
+        )
+    return read_case_study(Path(name))

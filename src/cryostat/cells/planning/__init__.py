@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cryostat.cells.planning.machines import Machine, Work, reference_gpu, this_machine
-from cryostat.cells.planning.obstacles import Obstacle
 from cryostat.cells.planning.plan import Plan, plan_study
 from cryostat.cells.planning.rows import Cost, Row
+from cryostat.runs.obstacles import Obstacle
 
 __all__ = ["Cost", "Machine", "Obstacle", "Plan", "Row", "Work", "plan_study", "reference_gpu", "this_machine"]

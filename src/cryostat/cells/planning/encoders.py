@@ -11,7 +11,7 @@ import torch
 
 from cryostat.cells.planning.flops import timm_flops, transformer_flops
 from cryostat.cells.planning.machines import Machine, Work
-from cryostat.cells.planning.obstacles import Obstacle, missing_packages, of_weights
+from cryostat.cells.planning.obstacles import missing_packages, of_weights
 from cryostat.cells.planning.stored import Encoder, resolved_name
 from cryostat.cells.runs.spec import NO_ENCODER, RunSpec
 from cryostat.core.errors import CryostatError
@@ -20,6 +20,7 @@ from cryostat.encoders.card import EncoderCard
 from cryostat.encoders.catalogue import Recipe
 from cryostat.encoders.registry import TIMM, card, load_encoder, recipe_of
 from cryostat.encoders.tile.base import TileEncoder
+from cryostat.runs.obstacles import Obstacle
 
 UNKNOWN = EncoderCard("unknown", "Unknown", "unknown", 224, 16, 0, 0)
 """In place of the card of an encoder that has none: its tiles are those of most."""

@@ -16,25 +16,7 @@ from cryostat.core.errors import CryostatError, MissingExtraError, SettingError
 from cryostat.core.home import Home
 from cryostat.encoders.catalogue import Recipe
 from cryostat.encoders.weights import hub_files
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """What must be done before runs can start.
-
-    Attributes:
-        problem: What is wrong, as a clause.
-        remedy: What to do, as an imperative sentence without a full stop.
-    """
-
-    problem: str
-    remedy: str
-
-    @classmethod
-    def of(cls, error: CryostatError) -> Obstacle:
-        """The error that the run would end with."""
-        place = f"{error.where}: " if error.where else ""
-        return cls(f"{place}{error.problem}", error.remedy)
+from cryostat.runs.obstacles import Obstacle
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from cryostat.cells.planning.machines import Machine, Work
-from cryostat.cells.planning.obstacles import Obstacle, tissue
+from cryostat.cells.planning.obstacles import tissue
 from cryostat.cells.planning.rows import Planner, Row
 from cryostat.cells.runs.spec import RunSpec, Study
 from cryostat.core.home import Home
+from cryostat.runs.obstacles import Obstacle
 
 
 @dataclass(frozen=True)

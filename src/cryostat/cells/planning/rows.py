@@ -20,7 +20,6 @@ from cryostat.cells.planning.costs import (
 from cryostat.cells.planning.encoders import UNKNOWN, KnownEncoder, known_encoder
 from cryostat.cells.planning.machines import Machine, Work
 from cryostat.cells.planning.obstacles import (
-    Obstacle,
     Tissue,
     missing_packages,
     of_head_weights,
@@ -34,6 +33,7 @@ from cryostat.cells.tiling import CellTiles, tiles_for
 from cryostat.core.errors import CryostatError
 from cryostat.core.home import Home
 from cryostat.encoders.card import EncoderCard
+from cryostat.runs.obstacles import Obstacle
 
 
 @dataclass(frozen=True)
