@@ -105,6 +105,26 @@ def test_a_class_without_a_true_cell_has_no_score():
     assert found.classes[2].rare == ""
 
 
+def test_intervals_over_few_patients_are_told():
+    few, many = (cell_intervals(row({f"f{i:02}": [T, (1, 2), S] for i in range(number)})) for number in (9, 10))
+    assert (few.doubt, many.doubt) == ("fewer than 10 fields", "")
+    assert [c.doubtful for c in many.classes] == [False, False, False]
+    # Twelve fields, but nearly all stroma is in two: (200 + 10)² / (2 · 100² + 10) = 2.2 equal ones.
+    uneven = cell_intervals(row({f"f{i:02}": [T] + ([S] * 60 + [(2, 1)] * 40 if i < 2 else [S]) for i in range(12)}))
+    assert uneven.classes[1].effective == pytest.approx(210**2 / 20_010)
+    assert [c.doubtful for c in uneven.classes] == [False, True, False]
+    assert (uneven.doubt, uneven.classes[1].rare) == ("", "")
+
+
+def test_a_class_that_one_field_holds_widens_the_mean():
+    cells = {f"f{i:02}": [T] * (12 + i % 5) + [(1, 2)] * 6 + [S] * (14 - i % 3) + [(2, 1)] * 5 for i in range(20)}
+    common = cell_intervals(row(cells))
+    one = cell_intervals(row({**cells, "f00": [*cells["f00"], *[(3, 3)] * 30, *[(3, 1)] * 10]}))
+    assert math.isnan(one.classes[2].f1.low)
+    assert one.macro_f1.high - one.macro_f1.low > 5 * (common.macro_f1.high - common.macro_f1.low)
+    assert one.macro_f1_common.high - one.macro_f1_common.low < 3 * (common.macro_f1.high - common.macro_f1.low)
+
+
 def test_nothing_to_score_is_refused():
     with pytest.raises(InputError, match="no cell with a true class"):
         cell_intervals(row({"a": [(0, 1)]}))

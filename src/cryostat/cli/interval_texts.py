@@ -51,7 +51,8 @@ def class_with_interval(row: Mapping[str, Any], column: str) -> str:
 
     name = column.removeprefix(CLASS_F1)
     ends = bounds(row[CLASS_LOW + name], row[CLASS_HIGH + name], digits=2)
-    return f"{spread(row[column])} {ends}".rstrip()
+    doubtful = any(part.startswith(f"{name} (") for part in str(row["doubtful"]).split(", "))
+    return f"{spread(row[column])} {ends}{DOUBTFUL if ends and doubtful else ''}".rstrip()
 
 
 def caption(rows: pd.DataFrame) -> list[str]:
@@ -63,6 +64,10 @@ def caption(rows: pd.DataFrame) -> list[str]:
     lines = [_basis(number, str(first["cluster"]), float(first["effective_clusters"]), rows)]
     if number > 1 and (why := _doubt(first)):
         lines.append(f"{DOUBTFUL} {why[0].upper()}{why[1:]}: the interval is likely too narrow.")
+    elif isinstance(first["doubtful"], str) and first["doubtful"]:
+        kind = PLURALS[str(first["cluster"])]
+        told = f"Mostly held by few {kind} (as good as so many equal ones), the interval is likely too narrow"
+        lines.append(f"{DOUBTFUL} {told}: {first['doubtful']}.")
     if rows["rank"].notna().any():
         lines.append(_power(number, str(first["cluster"]), rows))
     if first["rare"] and number > 1:

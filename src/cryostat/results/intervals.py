@@ -27,7 +27,7 @@ from cryostat.results.uncertainty import (
 )
 
 FEW_CLUSTERS = 10
-"""With fewer clusters, intervals of a mean over classes may hold the truth in less than 93 of 100 studies
+"""With fewer clusters, or effective clusters of a class, intervals may hold the truth in less than 93 of 100 studies
 (`benchmarks/coverage.py`)."""
 
 
@@ -42,6 +42,7 @@ class ClassInterval:
         clusters: Clusters with a true cell.
         rare: Why the class is marked (`12 cells`, `2 patients`); empty where it is not.
         f1: Mean over seeds; NaN where the class does not count in every seed.
+        effective: How many clusters with equally many true cells are worth as much.
     """
 
     id: int
@@ -50,6 +51,12 @@ class ClassInterval:
     clusters: int
     rare: str
     f1: Estimate
+    effective: float = math.nan
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether so few clusters hold most of the class that its interval is likely too narrow."""
+        return self.effective < FEW_CLUSTERS and not math.isnan(self.f1.low)
 
 
 @dataclass(frozen=True)
@@ -181,7 +188,8 @@ def score_intervals(row: Evidence, drawn: NDArray[np.float64], *, level: float =
 
     Accuracy and the F1 of classes have Student's intervals of log-odds. Means over classes come from resampled
     clusters, in which each class is as unsure as its own interval says: a class that one or two clusters hold widens
-    the mean, however alike its cells are.
+    the mean, however alike its cells are. Degrees of freedom are the effective numbers of clusters, not one less: where
+    clusters are unlike, the jackknife errs on the wide side, and false finds in other clusters tell of a class too.
 
     Args:
         row: The evidence.
@@ -201,7 +209,7 @@ def score_intervals(row: Evidence, drawn: NDArray[np.float64], *, level: float =
         offset = value[i] - weighted[i] @ shares.value
         ends[:, i] = mean_interval(value[i], draws + offset, weighted[i], level)
     right = slice(heads - 1, heads)
-    accuracy = Shares(value[right], left_out[:, right], row.effective[right], row.effective[right] - 1)
+    accuracy = Shares(value[right], left_out[:, right], row.effective[right], row.effective[right])
     for part, place in ((accuracy, right), (shares, slice(heads, None))):
         found = share_intervals(part, level)
         ends[:, place] = found.low, found.high
@@ -212,8 +220,7 @@ def score_intervals(row: Evidence, drawn: NDArray[np.float64], *, level: float =
 def _class_shares(row: Evidence) -> Shares:
     """The F1 of each class, the mean over the seeds in which it counts; 0 where it counts in none.
 
-    A class that is left out with its only cluster keeps its F1. As degrees of freedom it has its effective number of
-    clusters, not one less: cells that are wrongly given the class in other clusters inform on it too.
+    A class that is left out with its only cluster keeps its F1.
     """
     use = row.counted / np.maximum(1, row.counted.sum(0))
     without = row.score_seeds(row.statistics.sum(0) - row.statistics)[..., len(HEADS) :]
@@ -238,7 +245,15 @@ def doubt(clusters: int, kind: str) -> str:
 
 def _classes(row: Evidence, found: Estimates) -> tuple[ClassInterval, ...]:
     return tuple(
-        ClassInterval(key, name, int(row.supports[i]), int(row.spread[i]), row.rare[i], found.at(len(HEADS) + i))
+        ClassInterval(
+            key,
+            name,
+            int(row.supports[i]),
+            int(row.spread[i]),
+            row.rare[i],
+            found.at(len(HEADS) + i),
+            float(row.effective[len(HEADS) + i]),
+        )
         for i, (key, name) in enumerate(row.names.items())
     )
 

@@ -60,9 +60,10 @@ def leaderboard(records: Iterable[RunRecord]) -> tuple[pd.DataFrame, tuple[Broke
     Returns:
         The frame of `summarise` with the further columns `macro_f1_low`, `macro_f1_high`, `macro_f1_common` (without
         rare classes; NaN where there are none), `accuracy_low`, `accuracy_high`, `clusters`, `cluster` (what one is),
-        `effective_clusters`, `design_effect`, `rare` (class to why it is marked), `rank` (None for rows that lack folds
-        or were tested on other nuclei), `p_best`, `detectable` (smallest difference from the best that would be found
-        four times out of five), and `f1_low <class>`, `f1_high <class>`. And the runs that could not be read.
+        `effective_clusters`, `design_effect`, `rare` (class to why it is marked), `doubtful` (classes
+        whose intervals are likely too narrow, with their effective number of clusters), `rank` (None for rows that
+        lack folds or were tested on other nuclei), `p_best`, `detectable` (smallest difference from the best that would
+        be found four times out of five), and `f1_low <class>`, `f1_high <class>`. And the runs that could not be read.
     """
     by_id = {record.run_id: record for record in records}
     frame, broken = summarise(by_id.values())
@@ -143,6 +144,7 @@ def _columns(row: Row) -> dict[str, Any]:
         "effective_clusters": found.effective_clusters,
         "design_effect": found.design_effect,
         "rare": ", ".join(f"{name} ({why})" for name, why in rare.items()),
+        "doubtful": ", ".join(f"{c.name} ({c.effective:.0f})" for c in found.classes if c.doubtful),
         "rank": row.rank,
         "p_best": row.p_best,
         "detectable": row.to_best.macro_f1.detectable if row.to_best else math.nan,
