@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 @click.option(
     "--form", type=click.Choice(["svg", "pdf", "png"]), default="pdf", show_default=True, help="Of the files."
 )
-@click.option("--only", multiple=True, metavar="TEXT", help="Only figures with this in their names: ranking, lattice …")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="TEXT",
+    help="Only figures with this in their names: ranking, robustness, lattice …",
+)
 @click.pass_obj
 def command(home: Home, results: Sequence[str], out: Path, form: str, only: Sequence[str]) -> None:
     """Draw every figure that finished runs allow, at the width of a journal's column or page.

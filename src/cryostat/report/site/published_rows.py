@@ -117,7 +117,7 @@ def remarks_on_cases(cohort: str, task: str) -> tuple[str, ...]:
     known = [row for row in rows if not math.isnan(row.implied[0])]
     return (
         f"printed by {paper.title}: {rows[0].published}. From {paper.source}.",
-        "Other patients and other models than ours. " + NO_INTERVAL,
+        "Other models than ours, tested on patients whom the paper does not name. " + NO_INTERVAL,
         "What the paper calls accuracy equals its recall in every row, and is balanced accuracy.",
         *([f"The test set that the table implies: {table.test.note}"] if table.test else []),
         *(["Where an interval is called implied, the paper has none: it follows from these counts."] if known else []),
