@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from cryostat.core.home import Home
     from cryostat.results.ladders import LadderRow, Robustness
-
-BLOCK = ("dataset", "split", "protocol", "fraction")
 
 
 @click.command("ladder")
@@ -49,16 +47,17 @@ def command(
     from cryostat.core.files import write_json
     from cryostat.results.export import write_text
     from cryostat.results.intervals import without_nan
-    from cryostat.results.ladders import ladder_rows, ladder_table
+    from cryostat.results.ladder_blocks import ladder_blocks
+    from cryostat.results.ladders import ladder_table
     from cryostat.results.records import find_runs
 
     found = find_runs(home, **{name: values or None for name, values in filters.items()})
-    rows, broken = ladder_rows(found.records, perturbation)
+    blocks, broken = ladder_blocks(found.records, perturbation)
+    rows = [row for block in blocks for row in block]
     console = wide_console()
     if not any(row.curves for row in rows):
         console.print(f"No ladder {'that fits ' if any(filters.values()) or perturbation else ''}in {home.runs}.")
         console.print("Climb one with: cryostat run ladder RUN…", markup=False)
-    blocks = list(_blocks(rows))
     for block in blocks:
         _print_block(console, block)
         _print_lacking(console, block)
@@ -72,16 +71,6 @@ def command(
     for path in (csv, json, figure):
         if path is not None:
             console.print(f"Written: [cyan]{path}[/]")
-
-
-def _blocks(rows: Sequence[LadderRow]) -> Iterator[list[LadderRow]]:
-    """Rows of one dataset, split, protocol and share of the training fields, with the curves that compare."""
-    from cryostat.results.ladders import with_equal_steps
-
-    blocks: dict[tuple[str, ...], list[LadderRow]] = {}
-    for row in rows:
-        blocks.setdefault(tuple(str(row.facts[name]) for name in BLOCK), []).append(row)
-    yield from map(with_equal_steps, blocks.values())
 
 
 def _print_block(console: Console, rows: Sequence[LadderRow]) -> None:

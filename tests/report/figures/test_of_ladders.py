@@ -8,7 +8,8 @@ import pytest
 
 from cryostat.core.files import write_json
 from cryostat.report.figures import alt_text
-from cryostat.report.figures.of_ladders import MOST, ladder_blocks, ladder_drawings
+from cryostat.report.figures.of_ladders import MOST, ladder_drawings
+from cryostat.results.ladder_blocks import ladder_blocks
 from cryostat.results.ladder_files import LadderFacts, Rung, add_rung, rows_of
 from cryostat.results.predictions import in_order, write_predictions
 from cryostat.results.records import RunRecord

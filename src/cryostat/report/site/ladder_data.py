@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryostat.report.figures.ladders import in_order, series_name
-from cryostat.report.figures.of_ladders import ladder_blocks
+from cryostat.results.ladder_blocks import ladder_blocks
 from cryostat.results.ladders import LadderRow, Robustness, ladder_table
 from cryostat.results.records import BrokenRun, RunRecord
 
