@@ -158,6 +158,17 @@ def row_digest(record: RunRecord) -> str:
     return digest({"identity": identity, "labels": labels})
 
 
+def pooled_scores(records: Sequence[RunRecord]) -> Scores:
+    """Scores of a run, or of the predictions of all folds of one cross-validation together.
+
+    Raises:
+        InputError: A run cannot be read, or the folds were scored by different class sets.
+    """
+    if len(records) == 1:
+        return records[0].cell_scores()
+    return _pooled([_Reading(record, record.cell_scores(), tallies_of(record)) for record in records])
+
+
 def _row(trials: Sequence[Trial]) -> dict[str, Any]:
     first = trials[0]
     settings = first.records[0].settings
@@ -197,13 +208,27 @@ def _name_variants(rows: Sequence[dict[str, Any]], records: Sequence[RunRecord])
     """Where rows share all labels, say in each what sets it apart."""
     alike = _grouped(zip(rows, records, strict=True), lambda pair: tuple(str(pair[0][name]) for name in LABELS))
     for group in alike.values():
-        settings = _differing([_flat(record.settings) for _, record in group])
-        identity = _differing([_flat(record.identity) for _, record in group])
-        for i, (row, record) in enumerate(group):
+        facts = _apart([record for _, record in group])
+        for (row, record), apart in zip(group, facts, strict=True):
             seed = {} if row["complete"] else {"seed": record.settings.get("seed")}
-            apart = settings[i] or identity[i] or ({} if seed else {"cells": row["cells"]})
-            shown = [*seed.items(), *apart.items()] if len(group) > 1 else []
-            row["variant"] = ", ".join(f"{key} {_short(value)}" for key, value in shown[:3])
+            shown = {**seed, **(apart or ({} if seed else {"cells": row["cells"]}))}
+            row["variant"] = _told(shown) if len(group) > 1 else ""
+
+
+def told_apart(records: Sequence[RunRecord]) -> list[str]:
+    """What sets each of some runs apart, whatever their folds and seeds: `precision fp32`; empty where nothing does."""
+    return [_told(facts) for facts in _apart(records)]
+
+
+def _apart(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """For each run the settings in which it differs from any other; where all have the same, what else."""
+    settings = _differing([_flat(record.settings) for record in records])
+    identity = _differing([_flat(record.identity) for record in records])
+    return [mine or other for mine, other in zip(settings, identity, strict=True)]
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in list(facts.items())[:3])
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -66,6 +66,22 @@ def test_tiles_have_outlines_where_cells_are_large_and_dots_elsewhere(cells):
     assert not np.asarray(window(found, (800, 800, 900, 900), (50, 50))).any()
 
 
+def test_all_parts_are_filled_and_holes_are_not(tmp_path):
+    holed, double = feature(100, 100, 100), feature(0, 0, 40)
+    holed["geometry"]["coordinates"].append([[130, 130], [170, 130], [170, 170], [130, 170], [130, 130]])
+    second = [[300, 300], [340, 300], [340, 340], [300, 340], [300, 300]]
+    double["geometry"] = {"type": "MultiPolygon", "coordinates": [double["geometry"]["coordinates"], [second]]}
+    found, _ = read_slide_cells(write(tmp_path, [holed, double]), SLIDE)
+    opacity = np.asarray(window(found, (0, 0, 400, 400), (400, 400), filled=True))[..., 3]
+    filled = {place: int(opacity[place]) for place in [(115, 115), (150, 150), (20, 20), (320, 320), (250, 250)]}
+    assert filled == {(115, 115): 102, (150, 150): 0, (20, 20): 102, (320, 320): 102, (250, 250): 0}
+
+
+def test_a_measurement_too_large_for_a_float_is_no_end(tmp_path):
+    found, _ = read_slide_cells(write(tmp_path, [feature(0, 0, measurements={"n": 10**400, "m": 12})]), SLIDE)
+    assert found.at(5, 5)["facts"] == [["n", "–"], ["m", "12"]]
+
+
 def test_colours_are_those_of_the_file_else_of_a_palette(tmp_path):
     old, none, bad = (feature(i * 30, 0, name=name) for i, name in enumerate(("old", "none", "bad")))
     old["properties"]["classification"] = {"name": "old", "colorRGB": -16776961}

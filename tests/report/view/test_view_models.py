@@ -96,6 +96,13 @@ def test_a_changed_dataset_is_told(own, squares):
     assert len(shelf.left_out) == 3
 
 
+def test_all_runs_name_those_that_cannot_be_read(own):
+    (own.runs / FOLD / "run.json").write_text("{")
+    shelf = shelve(["squares"], own, Overlays(every_run=True))
+    assert len(shelf.models["squares"]) == 2
+    assert [sentence[: len(FOLD) + 7] for sentence in shelf.left_out] == [f"run '{FOLD}':"]
+
+
 def test_runs_of_another_dataset_are_told(judged, dataset_home):
     with pytest.raises(SettingError, match="of dataset 'squares', and shown are 'tiny'"):
         shelve([str(dataset_home.datasets / "tiny")], judged, Overlays(runs=[FOLD]))
@@ -166,6 +173,24 @@ def test_where_the_split_is_as_it_was_the_part_is_told(own, squares):
     hover = model(own, squares, "squares-hover")
     assert hover.absence("b").endswith(": it was trained on it.")
     assert hover.absence(HOSTILE).endswith(": it was stopped by its score on it.")
+
+
+def test_models_of_one_title_say_what_sets_them_apart(own, squares):
+    said = {"a": [1, 1, 2, 2]}
+    write_run(own, squares, "twin-1", said, precision="fp32", split="own")
+    write_run(own, squares, "twin-2", said, precision=None, split="own")
+    titles = [m.title for m in models_of(squares, choose_runs(["twin*"], own), ranked=False)]
+    assert titles == ["vit · linear · own · seed 0 · precision fp32", "vit · linear · own · seed 0 · precision none"]
+    write_run(own, squares, "twin-3", said, precision=None, split="own")
+    (*_, third) = models_of(squares, choose_runs(["twin*"], own), ranked=False)
+    assert third.title.endswith("seed 0 · 3")
+
+
+def test_the_macro_f1_of_folds_is_that_of_their_predictions_together(judged, squares):
+    folds = model(judged, squares, "*fold*")
+    # Red: 1 and 2 of both fields, of which 2 of a is called blue; blue: 3 is called background in a.
+    red, blue = 2 * 3 / (4 + 3), 2 * 3 / (4 + 4)
+    assert folds.macro_f1 == pytest.approx((red + blue) / 2)
 
 
 def test_nuclei_that_a_run_found_itself(judged, squares):

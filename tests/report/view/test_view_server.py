@@ -45,6 +45,8 @@ def test_a_report_is_served_with_a_link_into_its_fields(ask):
         "static/",
         "nothing",
         "slide",
+        "/[",
+        f"report/report/{'a' * 5000}",
     ],
 )
 def test_nothing_outside_is_served_and_no_folder_is_listed(ask, path):

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from cryostat.core.errors import CryostatError, SettingError
+from cryostat.core.errors import CryostatError, InputError, SettingError
 from cryostat.report.site.pages import page_file
 from cryostat.report.view.asking import TYPES, Answer, Asked, MissingError, type_of
 from cryostat.report.view.pages import page, template_of
@@ -90,7 +90,12 @@ def _report(shelf: Shelf, asked: Asked) -> Answer:
         raise MissingError
     wanted = (*asked.parts[2:-1], asked.parts[-1] or "index.html")
     path = inside(root, wanted)
-    body = path.read_bytes()
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            "cannot be read", where=path, remedy="Check who may read it, or write the report anew"
+        ) from error
     if path.suffix == ".html":
         body = _with_links(body, path.name, shelf)
     return Answer(HTTPStatus.OK, type_of(path.name), body, {"Content-Security-Policy": THEIRS})
@@ -105,7 +110,11 @@ def inside(root: Path, parts: Sequence[str]) -> Path:
     if any(part.startswith(".") or re.search(r"[/\\:\0]", part) for part in parts):
         raise MissingError
     path = root.joinpath(*parts).resolve()
-    if not path.is_relative_to(root.resolve()) or not path.is_file():
+    try:
+        there = path.is_relative_to(root.resolve()) and path.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise MissingError from error
+    if not there:
         raise MissingError
     return path
 

@@ -57,9 +57,12 @@ class Asked:
         """From what stands in a request, without the key.
 
         Raises:
-            MissingError: A part could lead elsewhere: `..`, a hidden file, a separator or NUL within a name.
+            MissingError: It is no address, or a part could lead elsewhere: `..`, or NUL within a name.
         """
-        address = urlsplit(target)
+        try:
+            address = urlsplit(target)
+        except ValueError as error:
+            raise MissingError from error
         parts = tuple(unquote(part) for part in address.path.split("/")[1:])
         if any(unsafe(part) for part in parts[:-1]) or (parts and parts[-1] and unsafe(parts[-1])):
             raise MissingError

@@ -17,6 +17,9 @@ from cryostat.cells.drawing import PALETTE
 from cryostat.core.errors import InputError
 from cryostat.core.files import require_file
 
+Points = Sequence[tuple[float, ...]]
+"""x and y of each vertex."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, px of the slide."""
 
@@ -146,13 +149,30 @@ class CellsSource:
         pen = ImageDraw.Draw(drawn)
         scale, width = SHARPER / shrink, round(LINE * SHARPER)
         for cell, rgb in zip(found, self._cells.colours_of(found).tolist(), strict=True):
-            rings = [(ring - np.array(box[:2])) * scale for part in self._cells.outlines[cell].parts for ring in part]
-            if self._filled:
-                pen.polygon([*map(tuple, rings[0].tolist())], fill=(*rgb, round(255 * FILL)))
-            for ring in rings:
-                points = [*map(tuple, ring.tolist())]
-                pen.line([*points, points[0]], fill=(*rgb, 255), width=width, joint="curve")
+            for part in self._cells.outlines[cell].parts:
+                rings = [[*map(tuple, ((ring - np.array(box[:2])) * scale).tolist())] for ring in part]
+                if self._filled:
+                    _fill(drawn, rings, (*rgb, round(255 * FILL)))
+                for ring in rings:
+                    pen.line([*ring, ring[0]], fill=(*rgb, 255), width=width, joint="curve")
         return _reduced(drawn, shape)
+
+
+def _fill(drawn: Image.Image, rings: Sequence[Points], colour: tuple[int, int, int, int]) -> None:
+    """Fill the outer ring; what lies beneath its holes stays as it is."""
+    if len(rings) == 1:
+        ImageDraw.Draw(drawn).polygon(rings[0], fill=colour)
+        return
+    xs, ys = zip(*rings[0], strict=True)
+    left, top = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
+    right, bottom = min(drawn.width, math.ceil(max(xs)) + 1), min(drawn.height, math.ceil(max(ys)) + 1)
+    if right <= left or bottom <= top:
+        return
+    mask = Image.new("L", (right - left, bottom - top))
+    pen = ImageDraw.Draw(mask)
+    for ring, inside in zip(rings, [255, *[0] * (len(rings) - 1)], strict=True):
+        pen.polygon([(x - left, y - top) for x, y in ring], fill=inside)
+    drawn.paste(colour, (left, top), mask)
 
 
 def _reduced(drawn: Image.Image, shape: tuple[int, int]) -> Image.Image:
@@ -268,6 +288,8 @@ def _listed(told: Any) -> list[tuple[str, Any]]:
 def _text(value: str | float) -> str:
     if isinstance(value, str):
         return value[:200]
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**15 else "–"
     return f"{value:.4g}" if math.isfinite(value) else "–"
 
 

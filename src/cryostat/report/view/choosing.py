@@ -29,9 +29,9 @@ def choose_runs(names: Sequence[str], home: Home) -> list[RunRecord]:
     return list({record.run_id: record for record in chosen}.values())
 
 
-def all_runs(home: Home) -> list[RunRecord]:
-    """All finished runs of cells in a home folder."""
-    return list(find_runs(home, benchmark=CELLS).records)
+def all_runs(home: Home) -> FoundRuns:
+    """All finished runs of cells in a home folder, and folders of runs that cannot be read."""
+    return find_runs(home, benchmark=CELLS)
 
 
 def _chosen(name: str, known: FoundRuns, home: Home) -> list[RunRecord]:

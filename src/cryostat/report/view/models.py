@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import pandas as pd
 
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.pictures.segments import FOLDER
-from cryostat.core.errors import CryostatError, IdentityError, SettingError
+from cryostat.core.errors import CryostatError, IdentityError, InputError, SettingError
 from cryostat.core.files import safe_name
 from cryostat.core.identity import digest
 from cryostat.results.predictions import read_predictions
 from cryostat.results.records import PREDICTIONS, RunRecord, split_family
+from cryostat.results.tables import pooled_scores, told_apart
 
 PART = {"train": "was trained on it", "valid": "was stopped by its score on it", "left": "left it out"}
 """Part of a split to what a run did with a field of it; `left` is none."""
@@ -37,10 +38,11 @@ class Model:
 
     @cached_property
     def macro_f1(self) -> float | None:
-        """Mean macro F1 of the runs; None where one has none."""
-        values = [record.cell_scores().macro_f1 for record in self.records]
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if len(known) == len(values) else None
+        """Of the predictions of all its runs together, as in `cryostat results`; None where they cannot be read."""
+        try:
+            return pooled_scores(self.records).macro_f1
+        except InputError:
+            return None
 
     def check(self) -> None:
         """Read the predictions, so that what is wrong with them is told at once.
@@ -156,12 +158,7 @@ def models_of(dataset: CellDataset, records: Iterable[RunRecord], *, ranked: boo
     families: dict[str, list[RunRecord]] = {}
     for record in records:
         families.setdefault(_family(record), []).append(record)
-    titles = [_title(runs) for runs in families.values()]
-    named = [
-        title if titles.count(title) == 1 else f"{title} · {runs[0].run_id.rpartition('-')[2]}"
-        for title, runs in zip(titles, families.values(), strict=True)
-    ]
-    found = [Model("", title, dataset, runs) for title, runs in zip(named, families.values(), strict=True)]
+    found = [Model("", title, dataset, runs) for title, runs in _titled(list(families.values()))]
     if ranked:
         found.sort(key=lambda model: (-(model.macro_f1 or 0), model.title))
     for number, model in enumerate(found, 1):
@@ -177,13 +174,29 @@ def _family(record: RunRecord) -> str:
     return digest({**record.identity, "split": family, "protocol": record.settings.get("protocol")})
 
 
+def _titled(families: Sequence[Sequence[RunRecord]]) -> Iterator[tuple[str, Sequence[RunRecord]]]:
+    """Families of runs with their titles; those that would share one say what sets them apart."""
+    alike: dict[str, list[int]] = {}
+    for place, runs in enumerate(families):
+        alike.setdefault(_title(runs), []).append(place)
+    titles = {}
+    for title, places in alike.items():
+        told = told_apart([families[place][0] for place in places])
+        for place, apart in zip(places, told, strict=True):
+            unlike = apart if told.count(apart) == 1 else families[place][0].run_id.rpartition("-")[2]
+            titles[place] = f"{title} · {unlike}" if len(places) > 1 else title
+    return ((titles[place], runs) for place, runs in enumerate(families))
+
+
 def _title(runs: Sequence[RunRecord]) -> str:
     about = runs[0].settings
     split = str(about.get("split"))
+    family, folds, _ = split_family(split)
     fraction, seed, protocol = (about.get(name) for name in ("fraction", "seed", "protocol"))
     told = [
         *(str(about[name]) for name in ("encoder", "head") if about.get(name) not in (None, "", "none")),
-        split_family(split)[0] if len(runs) > 1 else split,
+        family if len(runs) > 1 else split,
+        f"{len(runs)} of {folds} folds" if folds is not None and 1 < len(runs) < folds else "",
         f"{fraction:.3g} of training" if isinstance(fraction, int | float) and fraction < 1 else "",
         f"seed {seed}" if seed is not None else "",
         str(protocol) if protocol not in (None, "standard") else "",

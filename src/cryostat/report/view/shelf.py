@@ -290,7 +290,9 @@ def _models(
             raise SettingError(
                 "no dataset is shown that runs could lie over", remedy="Name one: cryostat view DATASET --all-runs"
             )
-        usual, left_out = usable_runs(datasets, all_runs(home))
+        everything = all_runs(home)
+        usual, left_out = usable_runs(datasets, everything.records)
+        left_out += [f"run {broken.folder.name!r}: {broken.reason}." for broken in everything.broken]
         for name, records in usual.items():
             known = {record.run_id for record in chosen.get(name, ())}
             chosen[name] = [*chosen.get(name, ()), *(one for one in records if one.run_id not in known)]
