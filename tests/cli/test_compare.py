@@ -12,6 +12,8 @@ from cryostat.cli import cryostat
 from cryostat.core.errors import InputError, SettingError
 from cryostat.core.files import write_json
 from cryostat.core.home import Home
+from cryostat.results.cases.predictions import write_case_predictions
+from cryostat.results.cases.scores import score_cases
 from cryostat.results.predictions import write_predictions
 from cryostat.results.records import RunRecord
 from cryostat.results.scores import score
@@ -138,3 +140,74 @@ def test_a_single_run_is_shown_with_its_interval(home, put):
     assert (
         "macro F1 0.733 [0.733, 0.733] · accuracy 0.750 [0.750, 0.750]: 95 % intervals over 8 fields of view" in output
     )
+
+
+@pytest.fixture
+def put_case(home):
+    """Writes a run of 60 patients, all with MRI and half with slides; of each ten, so many are named rightly."""
+
+    def put(method: str, right: int) -> str:
+        place, parts = np.arange(60), []
+        true = np.where(place % 2, "mutant", "wildtype")
+        wrong = np.where(place % 2, "wildtype", "mutant")
+        for offered in ("nothing", "mri", "wsi", "mri+wsi"):
+            hit = place % 10 < (right if "mri" in offered else 5)
+            named = np.where(hit, true, wrong)
+            facts = {"run_id": method, "repeat": 0, "fold": place % 5, "seed": 0, "ablation": "full"}
+            facts |= {"patient_id": [f"p{i}" for i in place], "offered": offered, "y_true": true, "y_pred": named}
+            having = np.where(place < 30, "mri+wsi", "mri")
+            facts["seen"] = [_both(offered, have) for have in having]
+            chance = np.where(named == "mutant", 0.8, 0.2)
+            parts.append(pd.DataFrame(facts | {"p_wildtype": 1 - chance, "p_mutant": chance}))
+        table, folder = pd.concat(parts, ignore_index=True), home.runs / f"case-{method}"
+        classes, modalities = ("wildtype", "mutant"), ("mri", "wsi")
+        write_case_predictions(folder / "predictions.parquet", table, classes, modalities)
+        write_json(folder / "scores.json", score_cases(table, classes, modalities, draws=20).to_dict())
+        settings = {"cohort": "glioma", "task": "idh", "protocol": "standard", "split": "kfold", "method": method}
+        settings |= {"modalities": list(modalities), "method_settings": {}}
+        RunRecord(folder.name, "cases", "2026-01-01", {"m": method}, settings).save(folder)
+        return folder.name
+
+    return put
+
+
+def _both(offered: str, have: str) -> str:
+    return "+".join(name for name in ("mri", "wsi") if name in offered and name in have) or "nothing"
+
+
+def test_fusion_against_the_experts_of_single_modalities(home, put, put_case, tmp_path):
+    put_case("best-expert", 5)
+    put_case("core-bt", 9)
+    result = compare(home, "--metric", "accuracy", "--json", tmp_path / "c.json")
+    assert result.exit_code == 0, result.output
+    assert "core-bt on mri + wsi" in result.output
+    assert line_with(result.output, "wsi", "30").split()[:4] == ["wsi", "30", "0.900", "0.500"]
+    assert line_with(result.output, "best expert", "60").split()[2:6] == ["60", "0.900", "0.500", "+0.400"]
+    (written,) = json.loads((tmp_path / "c.json").read_text())
+    assert [each["against"] for each in written["comparisons"]] == ["mri", "wsi", "best expert"]
+    assert written["comparisons"][0]["adjusted"] < 0.01
+    assert "log-loss" in compare(home, "--cohort", "glioma", "--metric", "log_loss").output
+    assert "No run of fusion" in compare(home, "--task", "grade").output
+    assert "core-bt on" not in compare(home, "--dataset", "colon").output
+
+
+def test_cells_and_cases_stand_below_each_other_unless_filters_choose(home, put, put_case):
+    put("strong", 2)
+    put("weak", 1)
+    put_case("best-expert", 5)
+    put_case("product", 8)
+    both = compare(home).output
+    assert "colon" in both
+    assert "product on mri + wsi" in both
+    assert "colon" not in compare(home, "--method", "product").output
+
+
+def test_two_runs_of_cases(home, put, put_case):
+    put_case("late", 6)
+    put_case("core-bt", 9)
+    result = compare(home, "core-bt", "late", "--metric", "accuracy")
+    assert result.exit_code == 0, result.output
+    assert line_with(result.output, "everybody").split()[:3] == ["everybody", "60", "0.900"]
+    put("strong", 2)
+    assert isinstance(compare(home, "core-bt", "strong").exception, SettingError)
+    assert isinstance(compare(home, "core-bt", "late", "--metric", "beauty").exception, SettingError)

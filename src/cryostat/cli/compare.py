@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 @click.option("--head", multiple=True, help="Only this head.")
 @click.option("--split", multiple=True, help="Only this split, or family of folds (5fold).")
 @click.option("--protocol", multiple=True, help="Only this protocol.")
+@click.option("--cohort", multiple=True, help="Only this cohort, of runs of cases.")
+@click.option("--task", multiple=True, help="Only this task.")
+@click.option("--method", multiple=True, help="Only this method, against the single experts.")
+@click.option("--metric", default="macro_f1", show_default=True, help="Of runs of cases: log_loss, auroc …")
 @click.option("--every-pair", is_flag=True, help="Compare each with each, not all with the best.")
 @click.option(
     "--shift", nargs=2, metavar="BASE SPLIT", help="What each encoder and head loses from one split to another."
@@ -33,29 +37,32 @@ def command(
     home: Home,
     /,
     runs: Sequence[str],
+    metric: str,
     every_pair: bool,
     shift: tuple[str, str] | None,
     per_class: bool,
     json: Path | None,
     **filters: tuple[str, ...],
 ) -> None:
-    """Compare two runs, or all that filters leave, on the same nuclei.
+    """Compare two runs, or all that filters leave, on the same nuclei or patients.
+
+    Runs of cells are compared with the best. Of runs of cases, fusion on everything that a patient has is compared
+    with the expert of each single modality, on the patients who have it; that needs a run of best-expert.
 
     Differences have 95 % intervals from resampled patients (else fields of view) and p-values from exchanging the two
     models' predictions patient by patient, after Holm's correction over the table.
     """
     from cryostat.cli.tables import wide_console
     from cryostat.core.errors import SettingError
-    from cryostat.results.records import CELLS, find_runs
 
     console = wide_console()
+    chosen = {name: values for name, values in filters.items() if values}
     if runs:
-        if len(runs) != 2 or shift or any(filters.values()):
+        if len(runs) != 2 or shift or chosen:
             raise SettingError("compare takes two runs, or filters", remedy="Name two runs and nothing else")
-        written: Any = _two_runs(console, home, *runs)
+        written: Any = _two_runs(console, home, (runs[0], runs[1]), metric)
     else:
-        found = find_runs(home, benchmark=CELLS, **{name: values or None for name, values in filters.items()})
-        written = _shifts(console, found, shift, per_class) if shift else _rows(console, found, every_pair)
+        written = _filtered(console, home, chosen, metric, every_pair, shift, per_class)
     if json is not None:
         from cryostat.core.files import write_json
 
@@ -63,15 +70,65 @@ def command(
         console.print(f"Written: [cyan]{json}[/]")
 
 
-def _two_runs(console: Console, home: Home, first: str, second: str) -> Any:
+def _two_runs(console: Console, home: Home, runs: tuple[str, str], metric: str) -> Any:
+    from cryostat.cli.compare_cases import print_two
     from cryostat.cli.compare_tables import print_comparison
     from cryostat.cli.results import find_run
     from cryostat.results.comparison import compare_runs
+    from cryostat.results.records import CASES
 
-    one, two = find_run(home, first), find_run(home, second)
+    one, two = (find_run(home, run) for run in runs)
+    if CASES in (one.benchmark, two.benchmark):
+        return print_two(console, one, two, metric)
     found = compare_runs([one], [two])
     print_comparison(console, one.run_id, two.run_id, found)
     return {"first": one.run_id, "second": two.run_id, **found.to_dict()}
+
+
+OF_CELLS = ("dataset", "encoder", "head", "split")
+OF_CASES = ("cohort", "task", "method")
+"""Filters that only runs of one benchmark have."""
+
+
+def _filtered(
+    console: Console,
+    home: Home,
+    chosen: dict[str, tuple[str, ...]],
+    metric: str,
+    every: bool,
+    splits: tuple[str, str] | None,
+    per_class: bool,
+) -> Any:
+    """The runs of cells, and those of cases, that fit; which of them filters tell."""
+    from cryostat.results.records import CASES, CELLS, find_runs
+
+    written: list[Any] = []
+    cells = not any(name in chosen for name in OF_CASES)
+    cases = not splits and not any(name in chosen for name in OF_CELLS)
+    if cases:
+        # The experts that fusion is held against must be there, whatever method is asked for.
+        wanted = {name: values for name, values in chosen.items() if name != "method"}
+        found = find_runs(home, benchmark=CASES, **wanted)
+        methods = chosen.get("method", ())
+        written += _gains(console, found, methods, metric, silent=cells)
+        cells = cells and not (found.records and not find_runs(home, benchmark=CELLS, **chosen).records)
+    if cells:
+        of_cells = find_runs(home, benchmark=CELLS, **chosen)
+        written += _shifts(console, of_cells, splits, per_class) if splits else _rows(console, of_cells, every)
+    return written
+
+
+def _gains(console: Console, found: FoundRuns, methods: Sequence[str], metric: str, *, silent: bool) -> list[Any]:
+    from cryostat.cli.case_results import print_remarks
+    from cryostat.cli.compare_cases import print_gains
+    from cryostat.results.cases.gains import EXPERTS
+
+    wanted = [r for r in found.records if not methods or r.settings.get("method") in (*methods, EXPERTS)]
+    written, unreadable = print_gains(console, wanted, metric)
+    if not written and not silent:
+        console.print(f"No run of fusion has one of {EXPERTS} beside it. See: cryostat results cases", markup=False)
+    print_remarks(console, (*(() if silent else found.broken), *unreadable))
+    return written
 
 
 def _rows(console: Console, found: FoundRuns, every: bool) -> Any:
