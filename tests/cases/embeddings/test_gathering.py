@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from cryostat.cases.cohort import load_cohort
+from cryostat.cases.cohort import check_cohort, load_cohort
 from cryostat.cases.embeddings import gather
 from cryostat.cases.evidence import Bags, Problem, Texts, Vectors
 from cryostat.core.errors import InputError, SettingError
@@ -95,8 +95,10 @@ def test_a_name_too_long_for_the_disk_is_a_problem_of_one_patient(tmp_path: Path
 
 def test_different_widths_name_both_files(tmp_path: Path, make_cohort, home: Home) -> None:
     save(tmp_path, narrow=[1, 2], wide=[1, 2, 3])
-    with pytest.raises(InputError, match=r"wide\.npy: holds vectors of 3 numbers, .*narrow\.npy of 2"):
-        gather(make_cohort(["narrow.npy", "wide.npy"]), home)
+    told = r"wide\.npy: holds vectors of 3 numbers \(1 of 3 files\), .*narrow\.npy of 2 \(2 of 3\)"
+    for files in (["narrow.npy", "wide.npy", "narrow.npy"], ["wide.npy", "narrow.npy", "narrow.npy"]):
+        with pytest.raises(InputError, match=told):
+            gather(make_cohort(files), home)
 
 
 def test_nobody_with_anything_usable_is_an_error_with_the_first_reason(tmp_path: Path, make_cohort, home: Home) -> None:
@@ -168,6 +170,16 @@ def test_reports_become_texts_and_their_words_are_told_nowhere(
     ]
     assert "Smith" not in repr((evidence, evidence.problems, evidence.identity, caplog.text))
     assert not home.root.exists()
+
+
+@pytest.mark.parametrize("pool", ["first", "weighted", "attention"])
+def test_a_pooling_that_texts_would_pass_over_is_refused(tmp_path: Path, make_cohort, home: Home, pool: str) -> None:
+    (tmp_path / "a.txt").write_text("first")
+    cohort = make_cohort(["a.txt", "a.txt"], 'encoder = "tfidf"', f'pool = "{pool}"')
+    with pytest.raises(SettingError, match=f"has pool = '{pool}', and the texts of a patient are read as one"):
+        gather(cohort, home)
+    (told,) = [finding for finding in check_cohort(cohort).findings if "pool" in finding.what]
+    assert (told.severity, told.where) == ("error", "modality m")
 
 
 def test_the_other_reports_of_a_patient_are_used(tmp_path: Path, make_cohort, home: Home) -> None:

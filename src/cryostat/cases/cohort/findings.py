@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from cryostat.cases.cohort.availability import Availability, look_alike, used_twice
 from cryostat.cases.cohort.cohort import Cohort
 from cryostat.cases.cohort.inspection import equal_files
+from cryostat.cases.cohort.manifest import DEFAULT_POOL
 from cryostat.cases.cohort.paths import shown_path
 from cryostat.cases.cohort.report import FEW, Finding, TaskCounts
+from cryostat.core.errors import SettingError
 
 SHOWN = 6
 """Patients or files that a finding names before it says how many more there are."""
@@ -31,6 +33,7 @@ def cohort_findings(cohort: Cohort, seen: Availability, present: NDArray[np.bool
     for modality, thing, who in used_twice(cohort):
         yield Finding("warning", f"{modality} {thing} is named {len(who)} times", places(who), "Correct the table")
     yield from _copies(cohort, seen)
+    yield from _pooled(cohort)
     yield from _without(cohort, present)
     yield from _sites(cohort)
     for note in cohort.notes:
@@ -44,6 +47,19 @@ def _copies(cohort: Cohort, seen: Availability) -> Iterator[Finding]:
         for paths in equal_files(looks):
             names = [shown_path(path, cohort.root) for path in paths]
             yield Finding("warning", f"{modality}: files with the same content", places(names), "Find out whose it is")
+
+
+def _pooled(cohort: Cohort) -> Iterator[Finding]:
+    """Poolings that would be passed over."""
+    from cryostat.cases.embeddings.encoded import kind_of, require_pooled  # which needs cohorts in turn
+
+    for spec in cohort.modalities.values():
+        if not spec.encoder or spec.pool == DEFAULT_POOL:
+            continue
+        try:
+            require_pooled(cohort, spec, kind_of(cohort, spec))
+        except SettingError as error:
+            yield Finding("error", error.problem, f"modality {spec.name}", error.remedy)
 
 
 def _without(cohort: Cohort, present: NDArray[np.bool_]) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ POOLS: Mapping[str, str] = {
 }
 """How several vectors become one a patient."""
 
+DEFAULT_POOL = "mean"
+
 MOST_MODALITIES = 8
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 RESERVED = ("nothing", "all")
@@ -96,7 +98,7 @@ class ModalitySpec:
     columns: tuple[str, ...]
     table: Path | None = None
     key: str | None = None
-    pool: str = "mean"
+    pool: str = DEFAULT_POOL
     encoder: str | None = None
     weights: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -269,7 +271,7 @@ def _modality(name: str, facts: Any, root: Path, patient: str, path: Path) -> Mo
         columns,
         table,
         facts.get("key", patient) if table else None,
-        facts.get("pool", "mean"),
+        facts.get("pool", DEFAULT_POOL),
         facts.get("encoder"),
         facts.get("weights"),
         facts.get("options", {}),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cryostat.cases.cohort import Cohort, ModalitySpec
 from cryostat.cases.cohort.availability import remaining
+from cryostat.cases.cohort.manifest import DEFAULT_POOL
 from cryostat.cases.cohort.paths import require_inside
 from cryostat.cases.embeddings.arrays import Embedding
 from cryostat.cases.embeddings.encoding import Shelf, checked_options, slide_vector, text_vector, volume_vector
@@ -46,10 +47,30 @@ MASKS = ("tumour", "brain")
 def from_encoder(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gathered:
     """Embeddings by an encoder of ours, of the kind that the files ask for."""
     ways = {Kind.TEXT: _texts, Kind.FEATURES: _slides, Kind.VOLUME: _volumes}
-    return ways[_kind(cohort, spec)](cohort, spec, home, device)
+    kind = kind_of(cohort, spec)
+    require_pooled(cohort, spec, kind)
+    return ways[kind](cohort, spec, home, device)
 
 
-def _kind(cohort: Cohort, spec: ModalitySpec) -> Kind:
+AT_ONCE = {Kind.TEXT: "texts of a patient are read as one", Kind.VOLUME: "series of a patient are encoded together"}
+"""Kinds of which several files make one vector by themselves, so that nothing is pooled."""
+
+
+def require_pooled(cohort: Cohort, spec: ModalitySpec, kind: Kind) -> None:
+    """Refuse a pooling that would be passed over.
+
+    Raises:
+        SettingError: The encoder makes one vector of a patient's files, and another pooling is asked for.
+    """
+    if kind in AT_ONCE and spec.pool != DEFAULT_POOL:
+        raise SettingError(
+            f"has pool = {spec.pool!r}, and the {AT_ONCE[kind]}",
+            where=f"{cohort.path}, [modalities.{spec.name}]",
+            remedy="Leave pool out; where one file alone is meant, name that one in the table",
+        )
+
+
+def kind_of(cohort: Cohort, spec: ModalitySpec) -> Kind:
     """What most of a modality's files are; others are met as problems when they are read."""
     kinds: Counter[Kind] = Counter()
     for paths in cohort.files(spec.name):

@@ -76,18 +76,21 @@ def one_width(patients: Sequence[Sequence[Embedding]]) -> int:
     """d, the same in all files; 0 without any file.
 
     Raises:
-        InputError: It is not; the message names two files.
+        InputError: It is not; the message names a file of the rarer width and one of the commonest.
     """
-    files = [file for each in patients for file in each]
-    for file in files:
-        ours, theirs = files[0].values.shape[1], file.values.shape[1]
-        if ours != theirs:
-            raise InputError(
-                f"holds vectors of {theirs} numbers, {files[0].where} of {ours}",
-                where=file.where,
-                remedy="Encode all patients with one encoder, or make two modalities of them",
-            )
-    return files[0].values.shape[1] if files else 0
+    files: dict[int, list[Embedding]] = {}
+    for file in (file for each in patients for file in each):
+        files.setdefault(file.values.shape[1], []).append(file)
+    if len(files) > 1:
+        (common, most), *_, (odd, few) = sorted(files.items(), key=lambda item: -len(item[1]))
+        number = sum(map(len, files.values()))
+        raise InputError(
+            f"holds vectors of {odd} numbers ({len(few)} of {number} files), {most[0].where} of {common} "
+            f"({len(most)} of {number})",
+            where=few[0].where,
+            remedy="Encode all patients with one encoder, or make two modalities of them",
+        )
+    return next(iter(files), 0)
 
 
 def common_columns(patients: Sequence[Sequence[Embedding]]) -> tuple[list[list[Embedding]], dict[str, str]]:

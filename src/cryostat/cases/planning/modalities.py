@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,10 +13,10 @@ import numpy as np
 
 from cryostat.cases.cohort import Cohort, ModalitySpec
 from cryostat.cases.cohort.availability import Availability
-from cryostat.cases.embeddings.encoded import MASKS
+from cryostat.cases.embeddings.encoded import MASKS, kind_of, require_pooled
 from cryostat.cases.embeddings.encoding import checked_options
-from cryostat.cases.embeddings.formats import KINDS, Kind, file_format
-from cryostat.core.errors import CryostatError, InputError
+from cryostat.cases.embeddings.formats import Kind
+from cryostat.core.errors import CryostatError
 from cryostat.core.home import Home
 from cryostat.core.identity import digest
 from cryostat.runs.obstacles import Obstacle
@@ -106,11 +105,12 @@ def _size(file: Path | None) -> int:
 
 def _embedding(plan: ModalityPlan, cohort: Cohort, spec: ModalitySpec, home: Home) -> ModalityPlan:
     """The plan with what its encoder has embedded and has yet to embed."""
-    kind = _kind(cohort, spec)
+    kind = kind_of(cohort, spec)
     items = plan.files - plan.unusable if kind is Kind.FEATURES else plan.patients
     if kind is not Kind.TEXT and str(spec.weights).partition("@")[0] == "hub":
         return _with(plan, source=f"{plan.source}, weights from the hub", to_embed=None, seconds=None)
     try:
+        require_pooled(cohort, spec, kind)
         encoder = _load(kind, cohort, spec)
     except CryostatError as error:
         return _with(plan, to_embed=items, seconds=None, obstacles=(*plan.obstacles, Obstacle.of(error)))
@@ -124,17 +124,6 @@ def _embedding(plan: ModalityPlan, cohort: Cohort, spec: ModalitySpec, home: Hom
 
 def _with(plan: ModalityPlan, **facts: Any) -> ModalityPlan:
     return ModalityPlan(**{**vars(plan), **facts})
-
-
-def _kind(cohort: Cohort, spec: ModalitySpec) -> Kind:
-    """What most of its files are."""
-    kinds: Counter[Kind] = Counter()
-    for path in (paths[0] for paths in cohort.files(spec.name) if paths):
-        try:
-            kinds[KINDS[file_format(path)]] += 1
-        except InputError:
-            continue  # the first look has told of it
-    return kinds.most_common(1)[0][0] if kinds else Kind.FEATURES
 
 
 def _load(kind: Kind, cohort: Cohort, spec: ModalitySpec) -> Any:
