@@ -93,6 +93,8 @@ def test_identity_is_that_of_what_is_named(altered: Alter, seven: Path) -> None:
         ("cohort.toml", 'key = "patient_id"', 'encoder = "x"', "both table and encoder"),
         ("cohort.toml", 'table = "mri.csv"', "", "key but no table"),
         ("cohort.toml", 'encoder = "tfidf"', 'weights = "x"', "weights but no encoder"),
+        ("cohort.toml", 'encoder = "tfidf"', "options = { a = nan }", r"modalities.report\].*option a = nan"),
+        ("cohort.toml", 'encoder = "tfidf"', "options = { a = [2020-01-01] }", "option a = 2020-01-01"),
         ("cohort.toml", 'table = "mri.csv"', 'table = "mir.csv"', "mir.csv: does not exist"),
         ("cohort.toml", 'table = "cohort.csv"', 'table = "cohort.xls"', "cohort.xls: does not exist"),
         ("cohort.toml", "[cohort]\n", '[cohort]\nroot = "nowhere"\n', "root .*nowhere', which is no folder"),

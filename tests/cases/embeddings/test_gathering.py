@@ -182,6 +182,14 @@ def test_a_pooling_that_texts_would_pass_over_is_refused(tmp_path: Path, make_co
     assert (told.severity, told.where) == ("error", "modality m")
 
 
+def test_an_encoder_for_other_files_is_told_with_the_manifest(tmp_path: Path, make_cohort, home: Home) -> None:
+    slides(tmp_path, 2)
+    with pytest.raises(SettingError, match=r"cohort\.toml, \[modalities\.m\]: .*'tfidf'; most files hold features"):
+        gather(make_cohort(["s0.h5", "s1.h5"], 'encoder = "tfidf"'), home)
+    with pytest.raises(InputError, match="none of 2 patients' m can be used; of the first, p0: it does not exist"):
+        gather(make_cohort(["a.txt", "b.txt"], 'encoder = "tfidf"'), home)
+
+
 def test_the_other_reports_of_a_patient_are_used(tmp_path: Path, make_cohort, home: Home) -> None:
     (tmp_path / "a.txt").write_text("first")
     (tmp_path / "b.txt").write_text("third")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -274,9 +275,22 @@ def _modality(name: str, facts: Any, root: Path, patient: str, path: Path) -> Mo
         facts.get("pool", DEFAULT_POOL),
         facts.get("encoder"),
         facts.get("weights"),
-        facts.get("options", {}),
+        _options(facts.get("options", {}), where),
         incomplete=facts.get("incomplete", "use"),
     )
+
+
+def _options(options: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Options that are numbers, texts or lists of these; TOML knows dates and infinities besides."""
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, str | int | float) or (isinstance(one, float) and not math.isfinite(one)):
+                raise InputError(
+                    f"has the option {name} = {one}",
+                    where=where,
+                    remedy="Write it as a number, a text or a list of these",
+                )
+    return options
 
 
 def _of_values(name: str, facts: Mapping[str, Any], where: str) -> ModalitySpec:

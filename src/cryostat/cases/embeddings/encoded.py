@@ -45,24 +45,39 @@ MASKS = ("tumour", "brain")
 
 
 def from_encoder(cohort: Cohort, spec: ModalitySpec, home: Home, device: str) -> Gathered:
-    """Embeddings by an encoder of ours, of the kind that the files ask for."""
+    """Embeddings by an encoder of ours, of the kind that the files ask for.
+
+    Raises:
+        SettingError: There is no such encoder of that kind, or an option or the pooling is not for it.
+        InputError: Vectors of two patients do not fit together.
+        EncoderError: The encoder cannot be built.
+    """
     ways = {Kind.TEXT: _texts, Kind.FEATURES: _slides, Kind.VOLUME: _volumes}
     kind = kind_of(cohort, spec)
+    if kind is None:
+        _, problems = each_file(cohort, spec, file_format)
+        return Gathered(Texts((None,) * len(cohort.patients)), problems, {})
     require_pooled(cohort, spec, kind)
-    return ways[kind](cohort, spec, home, device)
+    try:
+        return ways[kind](cohort, spec, home, device)
+    except SettingError as error:
+        if error.where is not None:
+            raise
+        where = f"{cohort.path}, [modalities.{spec.name}]"
+        raise SettingError(f"{error.problem}; most files hold {kind}", where=where, remedy=error.remedy) from error
 
 
 AT_ONCE = {Kind.TEXT: "texts of a patient are read as one", Kind.VOLUME: "series of a patient are encoded together"}
 """Kinds of which several files make one vector by themselves, so that nothing is pooled."""
 
 
-def require_pooled(cohort: Cohort, spec: ModalitySpec, kind: Kind) -> None:
+def require_pooled(cohort: Cohort, spec: ModalitySpec, kind: Kind | None) -> None:
     """Refuse a pooling that would be passed over.
 
     Raises:
         SettingError: The encoder makes one vector of a patient's files, and another pooling is asked for.
     """
-    if kind in AT_ONCE and spec.pool != DEFAULT_POOL:
+    if kind is not None and kind in AT_ONCE and spec.pool != DEFAULT_POOL:
         raise SettingError(
             f"has pool = {spec.pool!r}, and the {AT_ONCE[kind]}",
             where=f"{cohort.path}, [modalities.{spec.name}]",
@@ -70,8 +85,8 @@ def require_pooled(cohort: Cohort, spec: ModalitySpec, kind: Kind) -> None:
         )
 
 
-def kind_of(cohort: Cohort, spec: ModalitySpec) -> Kind:
-    """What most of a modality's files are; others are met as problems when they are read."""
+def kind_of(cohort: Cohort, spec: ModalitySpec) -> Kind | None:
+    """What most of a modality's files are; others are met as problems when they are read. None where none can tell."""
     kinds: Counter[Kind] = Counter()
     for paths in cohort.files(spec.name):
         for path in paths[:1]:
@@ -79,7 +94,7 @@ def kind_of(cohort: Cohort, spec: ModalitySpec) -> Kind:
                 kinds[KINDS[file_format(path)]] += 1
             except InputError:
                 continue  # told of this patient when the file is read
-    return kinds.most_common(1)[0][0] if kinds else Kind.FEATURES
+    return kinds.most_common(1)[0][0] if kinds else None
 
 
 def _require_kind(path: Path, kind: Kind) -> None:

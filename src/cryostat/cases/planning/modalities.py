@@ -105,7 +105,7 @@ def _size(file: Path | None) -> int:
 
 def _embedding(plan: ModalityPlan, cohort: Cohort, spec: ModalitySpec, home: Home) -> ModalityPlan:
     """The plan with what its encoder has embedded and has yet to embed."""
-    kind = kind_of(cohort, spec)
+    kind = kind_of(cohort, spec) or Kind.FEATURES
     items = plan.files - plan.unusable if kind is Kind.FEATURES else plan.patients
     if kind is not Kind.TEXT and str(spec.weights).partition("@")[0] == "hub":
         return _with(plan, source=f"{plan.source}, weights from the hub", to_embed=None, seconds=None)
