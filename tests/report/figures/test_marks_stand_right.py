@@ -71,13 +71,27 @@ def test_a_decoder_gain_is_the_larger_head_less_the_smaller():
 def test_rare_classes_are_marked_and_counted():
     figure = f.classes_figure(classes())
     assert labels(figure.axes[0])[0] == "Macrophages/Monocytes"
-    assert [name for name in labels(figure.axes[0]) if "†" in name] == ["NK cells †"]
-    assert "† Fewer than 20 cells" in words(figure).replace("\n", " ")
+    assert [name for name in labels(figure.axes[0]) if "‡" in name] == ["NK cells ‡"]
+    assert "‡ Rare: fewer than 20 cells" in words(figure).replace("\n", " ")
     assert "9,416" in words(figure)
 
 
+def test_classes_that_few_patients_hold_are_marked():
+    table = classes()
+    held = table.assign(doubtful=table["class"].isin(["Nerves", "NK cells"]))
+    figure = f.classes_figure(held)
+    assert [name for name in labels(figure.axes[0]) if "†" in name] == ["Nerves †", "NK cells †‡"]
+    assert "† Mostly held by few patients or fields" in words(figure).replace("\n", " ")
+
+
+def test_intervals_over_few_patients_are_marked():
+    table = ranking().assign(doubtful=True)
+    assert "0.57 [0.54–0.60]†" in words(f.ranking_figure(table))
+    assert "†" not in words(f.ranking_figure(ranking()))
+
+
 def test_common_classes_have_no_dagger():
-    assert "†" not in words(f.classes_figure(classes().query("support > 100")))
+    assert not {"†", "‡"} & set(words(f.classes_figure(classes().query("support > 100"))))
 
 
 def test_a_confusion_matrix_is_in_percent_of_rows():

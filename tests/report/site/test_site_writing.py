@@ -105,6 +105,22 @@ def test_figures_are_those_of_the_runs(site):
     assert (shift["base"], shift["shifted"]) == (0.8, 0.6)
 
 
+def test_intervals_over_few_patients_carry_a_mark_that_is_explained(site):
+    said = "† Fewer than 10 patients: the interval is likely too narrow."  # squares have 5 patients, lizard has 12
+    assert said in plain(site / "index.html")
+    assert said in plain(site / "encoder-uni.html")
+    assert said in plain(site / "dataset-squares.html")
+    assert "†" not in plain(site / "dataset-lizard.html")
+    rows = {(r["dataset"], r["encoder"]): r["doubtful"] for r in read_csv(site / "data/cells.csv") if r["runs"]}
+    assert rows["squares", "uni"] == "red (5), <b>blue (5)"
+    assert rows["lizard", "uni2-h"] == ""
+    classes = [r for r in read_csv(site / "data/classes.csv") if r["dataset"] == "squares"]
+    assert {(r["clusters"], r["effective_clusters"], r["doubtful"]) for r in classes} == {("5", "5.0", "True")}
+    tex = (site / "paper.tex").read_text("utf-8")
+    assert "]\\textdagger{}" in tex
+    assert "\\textdagger{} Fewer than 10 patients" in tex
+
+
 def test_published_rows_stand_beside_ours_without_rank(site):
     rows = [r for r in read_csv(site / "data/cells.csv") if r["dataset"] == "lizard"]
     published = [r for r in rows if r["published"]]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -30,6 +33,7 @@ def calibration_figure(frame: pd.DataFrame, *, title: str = "", note: str = "", 
     """
     table = checked(frame, "calibration", ("from", "to", "share", "confidence", "accuracy"), ("low", "high"))
     error = float((table["share"] * (table["confidence"] - table["accuracy"]).abs()).sum())
+    start = _start(table)
     figure = canvas(width, SQUARE + SHARES, title=title, note=note, alt=_alt(table, error))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(SQUARE, SHARES))
     above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
@@ -41,7 +45,8 @@ def calibration_figure(frame: pd.DataFrame, *, title: str = "", note: str = "", 
         ("too sure", (0.97, 0.05), "right", "bottom"),
     ):
         above.text(*place, text, size=SMALL, color=GREY, ha=ha, va=va, transform=above.transAxes)
-    above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share that is right")
+    ends = (start - 0.02 * (1 - start), 1 + 0.02 * (1 - start))
+    above.set(xlim=ends, ylim=ends, ylabel="share that is right")
     below.bar(table["from"], table["share"], table["to"] - table["from"], align="edge", color=BETTER, edgecolor="white")
     below.set(xlabel="confidence (highest probability)", ylabel="patients")
     below.set_ylim(0, float(table["share"].max()) * 1.15)
@@ -51,6 +56,11 @@ def calibration_figure(frame: pd.DataFrame, *, title: str = "", note: str = "", 
     below.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     below.locator_params(axis="y", nbins=2)
     return figure
+
+
+def _start(table: pd.DataFrame) -> float:
+    """The tenth at which the axes begin: nobody is less sure, and no interval ends below."""
+    return math.floor(10 * float(np.nanmin(table[["from", "accuracy", "low"]].to_numpy())) + 1e-6) / 10
 
 
 def _alt(table: pd.DataFrame, error: float) -> str:

@@ -17,6 +17,7 @@ from cryostat.core.figures import GREY, INK, STRIPE
 from cryostat.report.figures.marks import beside, dodged, few_ticks, interval, rows
 from cryostat.report.figures.style import (
     COLUMN,
+    DOUBTFUL,
     NORMAL,
     SMALL,
     canvas,
@@ -28,9 +29,16 @@ from cryostat.report.figures.style import (
     styled,
     widest,
 )
+from cryostat.results.evidence import RARE_CELLS, RARE_CLUSTERS
 
-FEW_CELLS, FEW_CLUSTERS = 20, 3
-"""A class with fewer cells, or in fewer patients, is marked: its F1 is a matter of luck."""
+RARE = "‡"
+"""Beside a class of few cells or patients: its F1 is a matter of luck."""
+
+MARKS = (
+    ("doubtful", DOUBTFUL, "Mostly held by few patients or fields: the interval is likely too narrow."),
+    ("rare", RARE, f"Rare: fewer than {RARE_CELLS} cells, or cells in fewer than {RARE_CLUSTERS} patients or fields."),
+)
+"""Column, mark, and what it means."""
 
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"])
 
@@ -43,7 +51,7 @@ def classes_figure(
 
     Args:
         frame: A row a class and series: `class`, `support` (true cells), `series`, `value`, and where known `low`,
-            `high` and `clusters` (patients or fields with such a cell).
+            `high`, `clusters` (patients or fields with such a cell) and `doubtful` (the interval is likely too narrow).
         metric: What the values are.
         title: Above the figure.
         note: Below it: what the intervals are.
@@ -52,31 +60,38 @@ def classes_figure(
     Raises:
         InputError: The table lacks a column, or has no row.
     """
-    table = checked(frame, "classes", ("class", "support", "series", "value"), ("low", "high", "clusters"))
-    per_class = table.groupby("class", sort=False)[["support", "clusters"]].max()
+    table = checked(frame, "classes", ("class", "support", "series", "value"), ("low", "high", "clusters", "doubtful"))
+    table["doubtful"] = table["doubtful"].eq(True)
+    table["rare"] = (table["support"] < RARE_CELLS) | (table["clusters"] < RARE_CLUSTERS)
+    per_class = table.groupby("class", sort=False)[["support", "rare", "doubtful"]].max()
     per_class = per_class.sort_values("support", ascending=False, kind="stable")
     series = looks(table["series"])
-    rare = (per_class["support"] < FEW_CELLS) | (per_class["clusters"] < FEW_CLUSTERS)
-    told = f"{note} † Fewer than {FEW_CELLS} cells or {FEW_CLUSTERS} patients or fields." if rare.any() else note
+    told = " ".join([note, *(f"{mark} {text}" for column, mark, text in MARKS if per_class[column].any())])
     names = list(per_class.index)
+    labels = [f"{name} {marks}".strip() for name, marks in zip(map(str, names), _marks(per_class), strict=True)]
     each = max(4.4, 1.2 + 1.9 * len(series))
     figure = canvas(
         width, 9 + each * len(names), title=title, note=told.strip(), alt=_alt(table, names, metric), series=series
     )
     axes = figure.subplots()
-    rows(axes, [f"{name} †" if rare[name] else str(name) for name in names])
+    rows(axes, labels)
     for (name, look), shift in zip(series.items(), dodged(len(series)), strict=True):
         for row in table[table["series"] == name].itertuples(index=False, name=None):
-            _, _, _, value, low, high, _ = row
+            value, low, high = row[3:6]
             interval(axes, names.index(row[0]) + shift, value, low, high, look, size=3.6)
     beside(axes, [f"{int(count):,}" for count in per_class["support"]], "cells")
     grid(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.set_xlim(-0.02, 1.02)
-    few_ticks(axes, width - widest(map(str, names)) - 12)
+    few_ticks(axes, width - widest(labels) - 12)
     share_axis(axes)
     axes.set_xlabel(metric)
     return figure
+
+
+def _marks(per_class: pd.DataFrame) -> list[str]:
+    """Marks behind the name of each class."""
+    return ["".join(mark for column, mark, _ in MARKS if row[column]) for _, row in per_class.iterrows()]
 
 
 def _alt(table: pd.DataFrame, names: Sequence[str], metric: str) -> str:

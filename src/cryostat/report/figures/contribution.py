@@ -80,7 +80,7 @@ def _step(axes: Axes, at: int, m: Contribution, start: float, sign: int) -> None
 
 def _told(found: Contributions) -> dict[str, list[str]]:
     """Columns beside the rows: what each modality adds, with its interval, as the first of all and as the last."""
-    gains = [f"{signed(m.value)} [{signed(m.low)}, {signed(m.high)}]" for m in found.modalities]
+    gains = [f"{signed(m.value)} [{number(m.low)}, {number(m.high)}]" for m in found.modalities]
     return {
         "gain [95 %]": [number(found.nothing), *gains, number(found.everything)],
         "first": ["", *(signed(m.first) for m in found.modalities), ""],

@@ -308,9 +308,9 @@ def _draw(axes: Axes, places: NDArray[np.float32], panel: _Panel, seed: int, sid
 
 
 def _limits(places: NDArray[np.float32]) -> dict[str, tuple[float, float]]:
-    """A square that holds all but the farthest thousandth."""
-    low, high = np.quantile(places, [0.0005, 0.9995], axis=0)
-    middle, reach = (low + high) / 2, float((high - low).max()) * 0.53
+    """A square around all but a few: a small island far away would leave no room for the rest."""
+    low, high = np.quantile(places, [0.002, 0.998], axis=0)
+    middle, reach = (low + high) / 2, float((high - low).max()) * 0.55
     return {name: (m - reach, m + reach) for name, m in zip(("xlim", "ylim"), middle.tolist(), strict=True)}
 
 

@@ -13,6 +13,7 @@ from cryostat.report.figures.marks import dodged, few_ticks, interval, limits, r
 from cryostat.report.figures.style import (
     COLUMN,
     DOUBLE,
+    DOUBTFUL,
     MARK,
     NORMAL,
     SMALL,
@@ -28,6 +29,7 @@ from cryostat.report.figures.style import (
     styled,
     wrapped,
 )
+from cryostat.results.intervals import doubt
 from cryostat.results.ladders import LadderRow
 
 PANEL = 40.0
@@ -176,10 +178,12 @@ def _note(ladders: Sequence[LadderRow]) -> str:
     first = next(curve for row in ladders for curve in row.curves.values())
     seeds = "one seed" if first.seeds == 1 else f"means over {first.seeds} seeds"
     several = " or ".join(f"{part}s" for part in first.kind.split(" or "))
+    few = doubt(first.clusters, first.kind)
+    mark, warned = (DOUBTFUL, f" {DOUBTFUL} {few.capitalize()}: likely too narrow.") if few else ("", "")
     return (
         f"Heads as trained on untouched fields; only the test part is changed, at the scale of the protocol. The first "
-        f"step of each panel is untouched. Bars: 95 % intervals from {first.clusters:,} {several} resampled, the same "
-        f"at all steps; {first.cells:,} nuclei; {seeds}."
+        f"step of each panel is untouched. Bars: 95 % intervals{mark} from {first.clusters:,} {several} resampled, the "
+        f"same at all steps; {first.cells:,} nuclei; {seeds}.{warned}"
     )
 
 

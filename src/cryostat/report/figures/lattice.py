@@ -79,7 +79,7 @@ def lattice_figure(
         above.axhline(chance, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
         above.annotate("chance", (1, chance), (-1, 1.5), **_at_right())
     above.set_ylim(*limits([table["value"], table["low"], table["high"], [np.nan if chance is None else chance]]))
-    few_ticks(above, PANEL, "y", each=7)
+    few_ticks(above, PANEL, "y", each=6.5)
     share_axis(above, "y")
     above.set_ylabel(metric)
     grid(above, "y")
@@ -153,6 +153,7 @@ def methods_figure(
     higher_is_better: bool = True,
     title: str = "",
     note: str = "",
+    small: str = "",
     width: float | None = None,
 ) -> Figure:
     """Methods down, subsets of the modalities across, values with their intervals in shaded fields; best in bold.
@@ -163,7 +164,8 @@ def methods_figure(
         metric: What the values are.
         higher_is_better: Which value of a column is the best.
         title: Above the figure.
-        note: Below it: on whom, and what the intervals are.
+        note: Below it: on whom.
+        small: What the intervals are, which stand small in each field; told where there is room for them.
         width: mm; by default as wide as the table, up to a page.
 
     Raises:
@@ -177,24 +179,20 @@ def methods_figure(
     cells = table.set_index(["series", "offered"])
     heights = (ROW * len(modalities) + 2, 6.6 * len(series))
     alt = _alt(table, metric)
-    figure = canvas(wide, sum(heights) + 4, title=title, note=note, alt=alt)
+    room = (wide - names - 8) / len(subsets)
+    reaches = _fitting_reach(table, room)
+    told = f"{note} {small}".strip() if any(reaches.values()) else note
+    figure = canvas(wide, sum(heights) + 4, title=title, note=told, alt=alt)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     dots(above, subsets, modalities)
     values = cells["value"].unstack().reindex(index=series, columns=subsets)
     goodness = values if higher_is_better else -values
     below.pcolormesh(_edges(len(subsets)), _edges(len(series)), _shade(goodness), cmap=SHADES, vmin=0, vmax=1.35)
-    best, told_apart = goodness.max(), goodness.nunique() > 1
-    shown = widest(["0.00–0.00"], SMALL) < (wide - names - 8) / len(subsets)
+    printed = goodness.round(2)
+    bold = printed.eq(printed.max()) & (printed.nunique() > 1)
     for (i, name), (j, subset) in ((a, b) for a in enumerate(series) for b in enumerate(subsets)):
         if (name, subset) in cells.index:
-            _write(
-                below,
-                j,
-                i,
-                cells.loc[(name, subset)],
-                told_apart[subset] and goodness.loc[name, subset] == best[subset],
-                shown,
-            )
+            _write(below, (j, i), values.loc[name, subset], reaches[name, subset], bold=bool(bold.loc[name, subset]))
     below.set_ylim(len(series) - 0.5, -0.5)
     below.set_yticks(range(len(series)), series)
     below.tick_params(length=0, labelbottom=False)
@@ -206,18 +204,26 @@ def _edges(count: int) -> list[float]:
     return [i - 0.5 for i in range(count + 1)]
 
 
+def _fitting_reach(table: pd.DataFrame, room: float) -> dict[tuple[str, str], str]:
+    """Intervals by series and subset, as a field `room` mm wide holds them: `0.61–0.72`, `.61–.72`, or not at all."""
+    found = {(row.series, row.offered): ranged(row.low, row.high) for row in table.itertuples()}
+    for shorter in (found, {key: text.replace("0.", ".") for key, text in found.items()}):
+        if widest(shorter.values(), SMALL) + 0.6 < room:
+            return shorter
+    return dict.fromkeys(found, "")
+
+
 def _shade(goodness: pd.DataFrame) -> np.ndarray:
-    """From the worst of the table, pale, to its best."""
-    low, high = np.nanmin(goodness.to_numpy()), np.nanmax(goodness.to_numpy())
+    """From the worst of the table, pale, to its best; what guessing scores is as pale."""
+    some = goodness.drop(columns=NOTHING, errors="ignore")
+    ends = (some if some.notna().to_numpy().any() else goodness).to_numpy()
+    low, high = np.nanmin(ends), np.nanmax(ends)
     shades: np.ndarray = np.ma.masked_invalid((goodness.to_numpy() - low) / max(high - low, 1e-9))
     return shades
 
 
-def _write(axes: Axes, x: int, y: int, cell: pd.Series, best: bool, with_range: bool) -> None:
-    reach = ranged(cell["low"], cell["high"]) if with_range else ""
-    middle: dict[str, Any] = {"ha": "center", "va": "center"}
-    axes.text(
-        x, y - (0.16 if reach else 0), number(cell["value"]), size=NORMAL, weight="bold" if best else "normal", **middle
-    )
+def _write(axes: Axes, place: tuple[int, int], value: float, reach: str, *, bold: bool) -> None:
+    (x, y), middle = place, dict[str, Any](ha="center", va="center")
+    axes.text(x, y - (0.16 if reach else 0), number(value), size=NORMAL, weight="bold" if bold else "normal", **middle)
     if reach:
         axes.text(x, y + 0.24, reach, size=SMALL, color=INK, **middle)

@@ -24,7 +24,7 @@ from cryostat.results.cases.listing import BLOCK, list_cases
 from cryostat.results.cases.missing_rate import missing_rate_curve
 from cryostat.results.cases.panel import FULL
 from cryostat.results.cases.scores import CaseScores
-from cryostat.results.cases.subsets import all_subsets, subset_name
+from cryostat.results.cases.subsets import all_subsets, subset_members, subset_name
 from cryostat.results.cases.waiting import wait_for
 from cryostat.results.records import CASES, BrokenRun, RunRecord
 
@@ -126,11 +126,12 @@ def _lattice(rows: pd.DataFrame, fits: Sequence[Fit], title: str) -> Any:
 
 def _methods(rows: pd.DataFrame, fits: Sequence[Fit], title: str) -> Any:
     note = (
-        "Balanced accuracy of each subset on the patients who have all of it; small: 95 % intervals, patients "
-        f"resampled{replicates(fits[0].scores)}. Bold: the highest of a column, which need not be told apart "
-        "from others."
+        f"Balanced accuracy of each subset on the patients who have all of it{replicates(fits[0].scores)}. "
+        "Bold: the highest of a column, which need not be told apart from others."
     )
-    return methods_figure(rows, fits[0].scores.modalities, metric=WORDS, title=f"{title}: methods", note=note)
+    small = "Small: 95 % intervals, patients resampled."
+    modalities = fits[0].scores.modalities
+    return methods_figure(rows, modalities, metric=WORDS, title=f"{title}: methods", note=note, small=small)
 
 
 def _stacked(fits: Sequence[Fit], make: Any, **asked: Any) -> pd.DataFrame:
@@ -183,13 +184,18 @@ def _calibration(fit: Fit, title: str) -> Any:
     return calibration_figure(reliability(*fit.of), title=f"{title}: calibration", note=note)
 
 
+def joined(names: Sequence[str]) -> str:
+    """`mri, wsi and report`."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
 def _waiting(fit: Fit, now: str, later: str, title: str) -> Any:
     if later not in all_subsets(fit.scores.modalities):
         raise SettingError(f"there is no subset {later!r}", remedy="Choose modalities of the cohort")
     found = wait_for(*fit.of, now=now, later=later)
     gain, awaited = found.gain[METRIC], later.removeprefix(f"{now}+")
     note = (
-        f"{fit.label}, the {found.n} patients who have {later.replace('+', ' and ')}; band: 95 % interval, patients "
+        f"{fit.label}, the {found.n} patients who have {joined(subset_members(later))}; band: 95 % interval, patients "
         f"resampled. Gain when all wait: {signed(gain.value)} [{number(gain.low)}, {number(gain.high)}]."
     )
     return waiting_figure(found, column=METRIC, metric=WORDS, title=f"{title}: waiting for {awaited}", note=note)

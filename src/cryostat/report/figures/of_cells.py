@@ -22,7 +22,7 @@ from cryostat.report.figures.ranking import differences_figure, ranking_figure
 from cryostat.report.figures.scaling import efficiency_figure, scaling_figure
 from cryostat.report.figures.shift import shift_figure
 from cryostat.report.figures.study import Drawing
-from cryostat.report.figures.style import HEADS
+from cryostat.report.figures.style import DOUBTFUL, HEADS
 from cryostat.results.leaderboard import Row, measured_rows, on_same_nuclei, rank_rows
 from cryostat.results.pairing import ShiftedRow, pairs
 from cryostat.results.records import CELLS, BrokenRun, RunRecord
@@ -131,9 +131,12 @@ def sampled(rows: Sequence[Row]) -> str:
     seeds = sorted({row.intervals.seeds for row in rows})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     trained = "one seed" if seeds == [1] else f"means over {many} seeds"
-    if found.clusters < 2:
+    if math.isnan(found.macro_f1.low):
         return f"{found.cells:,} nuclei of one {found.kind}: no interval; {trained}."
-    return f"95 % intervals from {found.clusters:,} {_plural(found.kind)} resampled; {found.cells:,} nuclei; {trained}."
+    told = f"from {found.clusters:,} {_plural(found.kind)} resampled; {found.cells:,} nuclei; {trained}."
+    if not found.doubt:
+        return f"95 % intervals {told}"
+    return f"95 % intervals{DOUBTFUL} {told} {DOUBTFUL} {found.doubt.capitalize()}: likely too narrow."
 
 
 def _plural(kind: str) -> str:
@@ -143,7 +146,9 @@ def _plural(kind: str) -> str:
 def _ranking(rows: Sequence[Row], title: str) -> Any:
     rank_rows(rows)
     table = pd.DataFrame(
-        {"label": model_name(row), "rank": row.rank, "kind": head_name(row), **_interval(row)} for row in rows
+        {"label": model_name(row), "rank": row.rank, "kind": head_name(row), "doubtful": bool(row.intervals.doubt)}
+        | _interval(row)
+        for row in rows
     )
     note = f"Points: macro F1; bars: {sampled(rows)}"
     shared = " Models of one rank cannot be told apart from its first (Holm-adjusted p ≥ 0.05)."
@@ -184,6 +189,7 @@ def _classes(rows: Sequence[Row], title: str) -> Any:
             "value": c.f1.value,
             "low": c.f1.low,
             "high": c.f1.high,
+            "doubtful": c.doubtful and not row.intervals.doubt,
         }
         for row in rows
         for c in row.intervals.classes

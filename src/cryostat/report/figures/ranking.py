@@ -9,6 +9,7 @@ from cryostat.core.figures import GREY
 from cryostat.report.figures.marks import columns_beside, few_ticks, interval, limits, rows, width_beside
 from cryostat.report.figures.style import (
     BETTER,
+    DOUBTFUL,
     NORMAL,
     SMALL,
     WORSE,
@@ -39,7 +40,8 @@ def ranking_figure(
 
     Args:
         frame: A row a model: `label`, `value`, and where known `low`, `high`, `rank` (models that cannot be told apart
-            share one) and `kind` (models of one kind are of one colour).
+            share one), `kind` (models of one kind are of one colour) and `doubtful` (the interval carries a mark, which
+            the note explains).
         metric: What the values are.
         title: Above the figure.
         note: Below it: what the intervals and n are.
@@ -48,7 +50,7 @@ def ranking_figure(
     Raises:
         InputError: The table lacks a column, or has no row.
     """
-    table = checked(frame, "ranking", ("label", "value"), ("low", "high", "rank", "kind"))
+    table = checked(frame, "ranking", ("label", "value"), ("low", "high", "rank", "kind", "doubtful"))
     table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
     kinds = looks(heads_in_order(map(str, table["kind"].dropna())))
     labels, told = [str(label) for label in table["label"]], _ranked(table, metric)
@@ -73,7 +75,8 @@ def ranking_figure(
 def _ranked(table: pd.DataFrame, metric: str) -> dict[str, list[str]]:
     """Columns beside the rows: values with their intervals, and ranks."""
     reach = [ranged(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
-    told = [f"{number(v)} [{r}]" if r else number(v) for v, r in zip(table["value"], reach, strict=True)]
+    marks = [DOUBTFUL if doubtful is True else "" for doubtful in table["doubtful"]]
+    told = [f"{number(v)} [{r}]{m}" if r else number(v) for v, r, m in zip(table["value"], reach, marks, strict=True)]
     ranks = ["" if pd.isna(rank) else str(int(rank)) for rank in table["rank"]]
     return {f"{metric} [95 %]" if any(reach) else metric: told, "rank": ranks}
 

@@ -15,7 +15,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import LoadFlags
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import Formatter
 
 from cryostat.core.errors import InputError
 from cryostat.core.figures import GREY, STYLE
@@ -39,6 +39,9 @@ BETTER, WORSE = "#0072b2", "#d55e00"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a51a3", "#22262b")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 """Okabe and Ito's colours that are seen on white; a marker with each, so that none rests on colour alone."""
+
+DOUBTFUL = "†"
+"""Behind intervals that are likely too narrow, for they rest on few clusters."""
 
 HEADS = ("linear", "cell-probe", "unetr", "dpt", "dpt-lean")
 """Order of the heads that we know, from small to large; others come after them."""
@@ -110,7 +113,7 @@ def canvas(
         series: What each look stands for; a legend where there are at least two.
         lines: The series are lines.
     """
-    above, below = wrapped(title, width - 3, LARGE, bold=True), wrapped(note, width - 3, SMALL)
+    above, below = wrapped(title, width - 3, LARGE, bold=True), wrapped(note.replace(" %", "\u00a0%"), width - 3, SMALL)
     entries = series if series is not None and len(series) > 1 else {}
     top = 1.2 + 3.7 * _lines(above) if title else 0.0
     key = legend_height(list(entries), width)
@@ -250,10 +253,24 @@ def checked(frame: pd.DataFrame, figure: str, columns: Sequence[str], optional: 
     return kept.reset_index(drop=True)
 
 
+class Digits(Formatter):
+    """Labels of one axis with as many digits as the one that needs most, up to three."""
+
+    def __call__(self, value: float, place: int | None = None) -> str:
+        """The label of a value by itself."""
+        return self.format_ticks([value])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """The labels of all ticks."""
+        needed = (d for d in range(3) if all(abs(round(v, d) - v) < 1e-6 for v in values))
+        digits = next(needed, 3)
+        return [number(value, digits) for value in values]
+
+
 def share_axis(axes: Axes, which: str = "x") -> None:
     """Mark an axis of scores from 0 to 1 in steps that its labels have room for."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−")))
+    axis.set_major_formatter(Digits())
 
 
 def grid(axes: Axes, which: Literal["x", "y", "both"]) -> None:

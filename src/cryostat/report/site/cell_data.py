@@ -63,7 +63,9 @@ def cell_row(row: Row) -> CellRow:
         macro_f1=found.macro_f1,
         common_f1=found.macro_f1_common if found.rare else Estimate(math.nan, math.nan, math.nan),
         accuracy=found.accuracy,
-        classes=tuple(ClassResult(c.name, c.support, c.clusters, c.rare, c.f1) for c in found.classes),
+        classes=tuple(
+            ClassResult(c.name, c.support, c.clusters, c.rare, c.f1, c.effective, c.doubtful) for c in found.classes
+        ),
         seeds=found.seeds,
         sd=found.macro_f1_sd,
         folds=str(facts["folds"]),
@@ -75,6 +77,7 @@ def cell_row(row: Row) -> CellRow:
         clusters=found.clusters,
         cluster=found.kind,
         effective=found.effective_clusters,
+        doubt=found.doubt if not math.isnan(found.macro_f1.low) else "",
         confusion_names=("background", *row.evidence.names.values()),
         confusion=tuple(map(tuple, row.evidence.confusions.sum((0, 1)).tolist())),
         runs=tuple(facts["runs"]),

@@ -25,6 +25,8 @@ class ClassResult:
         clusters: Patients or fields that have one.
         rare: Why the class is marked; empty where it is not.
         f1: F1 with its interval; NaN where the class does not count.
+        effective: How many clusters with equally many true cells are worth as much.
+        doubtful: So few of them that the interval is likely too narrow.
     """
 
     name: str
@@ -32,6 +34,8 @@ class ClassResult:
     clusters: int
     rare: str
     f1: Estimate
+    effective: float = math.nan
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class CellRow:
         clusters: Clusters that were resampled.
         cluster: What one is.
         effective: Effective number of clusters.
+        doubt: Why the intervals of the row are likely too narrow; empty where they are not.
         confusion_names: Classes along the confusion matrix, background first.
         confusion: Cells by true (rows) and predicted class, summed over seeds.
         runs: Ids of the runs.
@@ -87,6 +92,7 @@ class CellRow:
     clusters: int = 0
     cluster: str = "field"
     effective: float = math.nan
+    doubt: str = ""
     confusion_names: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     runs: tuple[str, ...] = ()
@@ -102,6 +108,11 @@ class CellRow:
     def of(self, name: str) -> ClassResult | None:
         """One class by name."""
         return next((c for c in self.classes if c.name == name), None)
+
+    @property
+    def doubtful(self) -> tuple[ClassResult, ...]:
+        """Classes whose intervals are likely too narrow."""
+        return tuple(c for c in self.classes if c.doubtful)
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,17 @@ class CellBoard:
     def fractions(self) -> tuple[float, ...]:
         """Shares of the training fields, ascending, where they are known."""
         return tuple(sorted({row.fraction for row in self.ours if not math.isnan(row.fraction)}))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why intervals of whole rows are likely too narrow."""
+        return tuple(dict.fromkeys(row.doubt for row in self.ours if row.doubt))
+
+    @property
+    def doubtful(self) -> tuple[ClassResult, ...]:
+        """Classes whose intervals are likely too narrow in rows that are not so as a whole."""
+        found = {c.name: c for row in reversed(self.ours) if not row.doubt for c in row.doubtful}
+        return tuple(found[name] for name in self.class_names if name in found)
 
     @property
     def class_names(self) -> tuple[str, ...]:

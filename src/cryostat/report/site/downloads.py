@@ -33,6 +33,7 @@ TEX = {
     "µ": r"\textmu{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "†": r"\textdagger{}",
 }
 """What LaTeX would take for a command."""
 
@@ -107,6 +108,7 @@ def cell_table(study: Study) -> Table:
         | _ends("accuracy", row.accuracy)
         | {"seeds": row.seeds, "macro_f1_sd": row.sd, "p_best": row.p_best, "detectable": row.detectable}
         | {"cells": row.cells, "clusters": row.clusters, "cluster": row.cluster, "effective_clusters": row.effective}
+        | {"doubtful": ", ".join(f"{c.name} ({c.effective:.0f})" for c in row.doubtful)}
         | {"marks": "; ".join(row.marks.values()), "runs": " ".join(row.runs)}
         for board, row in _cell_rows(study)
     ]
@@ -115,7 +117,10 @@ def cell_table(study: Study) -> Table:
 def class_table(study: Study) -> Table:
     """A row a class of a row."""
     return [
-        _cell_key(board, row) | {"class": c.name, "cells": c.support, "rare": c.rare} | _ends("f1", c.f1)
+        _cell_key(board, row)
+        | {"class": c.name, "cells": c.support, "rare": c.rare}
+        | _ends("f1", c.f1)
+        | {"clusters": c.clusters or None, "effective_clusters": c.effective, "doubtful": c.doubtful}
         for board, row in _cell_rows(study)
         for c in row.classes
     ]
@@ -239,12 +244,16 @@ def paper_tex(study: Study) -> str:
                 _rank(r.rank),
                 r.encoder if r.encoder != "none" else "–",
                 r.head + _share(r),
-                _tex_value(r.macro_f1),
-                _tex_value(r.accuracy),
+                _tex_value(r.macro_f1, r.doubt),
+                _tex_value(r.accuracy, r.doubt),
             ]
             for r in board.rows
         ]
-        marks = "Rows that share a rank cannot be told apart. Brackets: 95\\,\\% intervals." + _sources(board)
+        marks = (
+            "Rows that share a rank cannot be told apart. Brackets: 95\\,\\% intervals."
+            + _doubts(board)
+            + _sources(board)
+        )
         parts.append(_tex_table(caption, marks, ["Rank", "Encoder", "Head", "Macro F1", "Accuracy"], rows))
     for board_ in study.cases:
         caption = f"{board_.task} on {board_.cohort}, {board_.patients} patients"
@@ -270,6 +279,11 @@ def _sources(board: CellBoard | CaseBoard) -> str:
     return f" Published rows, of unknown intervals: {tex('; '.join(found))}." if found else ""
 
 
+def _doubts(board: CellBoard) -> str:
+    """What the mark behind intervals means, for a caption."""
+    return "".join(tex(f" † {doubt.capitalize()}: the interval is likely too narrow.") for doubt in board.doubts)
+
+
 def _rank(rank: int | None) -> str:
     return "–" if rank is None else str(rank)
 
@@ -279,10 +293,10 @@ def _share(row: CellRow) -> str:
     return (f" ({100 * row.fraction:g} % of training)" if row.fraction < 1 else "") + published
 
 
-def _tex_value(e: Estimate) -> str:
+def _tex_value(e: Estimate, doubt: str = "") -> str:
     if math.isnan(e.value):
         return "–"
-    return f"{e.value:.3f}" + ("" if math.isnan(e.low) else f" [{e.low:.3f}, {e.high:.3f}]")
+    return f"{e.value:.3f}" + ("" if math.isnan(e.low) else f" [{e.low:.3f}, {e.high:.3f}]{'†' if doubt else ''}")
 
 
 def _tex_table(caption: str, note: str, heads: list[str], rows: Iterable[list[str]]) -> str:

@@ -24,6 +24,7 @@ from cryostat.report.site.gallery import Gallery
 from cryostat.report.site.methods import Methods
 from cryostat.report.site.plates import Plate
 from cryostat.results.cases.metrics import METRICS
+from cryostat.results.intervals import doubt
 from cryostat.results.uncertainty import Estimate
 
 LONGEST = 80
@@ -168,6 +169,7 @@ GLOBALS: Mapping[str, Any] = {
     "best": best,
     "encoder_of": encoder_of,
     "cohort_page": cohort_page,
+    "few": doubt,
     "METRIC": METRIC,
     "METRICS": METRICS,
 }

@@ -12,8 +12,8 @@ from cryostat.results.published import (
     PublishedTable,
     published,
     published_benchmark,
-    published_on,
 )
+from cryostat.results.published.listing import rows_with_tables
 from cryostat.results.uncertainty import Estimate
 
 CELLS, CASES = "pathocellbench", "core-bt"
@@ -29,16 +29,9 @@ NO_INTERVAL = "Their intervals are unknown, so they have no rank, and a differen
 def published_cells(dataset: str, split: str, fractions: Iterable[float]) -> tuple[CellRow, ...]:
     """What was published of a dataset and split at those shares of its training fields, best first."""
     found = [
-        _cell_row(row, _table_of(row, dataset, split))
-        for fraction in fractions
-        for row in published_on(dataset, split, fraction)
+        _cell_row(row, table) for fraction in fractions for row, table in rows_with_tables(dataset, split, fraction)
     ]
     return tuple(sorted(found, key=lambda row: (-row.fraction, -_or_zero(row.macro_f1.value))))
-
-
-def _table_of(row: PublishedRow, dataset: str, split: str) -> PublishedTable:
-    """The first table that has a row, which `published_on` takes it from."""
-    return next(t for t in published(CELLS) if (t.dataset, t.split) == (dataset, split) and row in t.rows)
 
 
 def _cell_row(row: PublishedRow, table: PublishedTable) -> CellRow:

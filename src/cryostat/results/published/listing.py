@@ -51,7 +51,7 @@ def published_cells(
     rows = [
         _facts(row, table)
         for dataset, split, fraction in blocks
-        for row, table in _with_tables(str(dataset), str(split), float(fraction))
+        for row, table in rows_with_tables(str(dataset), str(split), float(fraction))
         if (not encoders or row.encoder in encoders) and (not heads or row.head in heads)
     ]
     columns = ["dataset", "split", "fraction", "encoder", "head", "mode", "macro_f1", "accuracy", "cells", *FLAGS]
@@ -60,7 +60,7 @@ def published_cells(
     return made.sort_values(order, ascending=[True, True, False, False], kind="stable").reset_index(drop=True)
 
 
-def _with_tables(dataset: str, split: str, fraction: float) -> Iterator[tuple[PublishedRow, PublishedTable]]:
+def rows_with_tables(dataset: str, split: str, fraction: float) -> Iterator[tuple[PublishedRow, PublishedTable]]:
     """The rows of `published_on`, each with the first table that has it."""
     tables = [t for name in BENCHMARKS for t in published(name) if (t.dataset, t.split) == (dataset, split)]
     for row in published_on(dataset, split, fraction):
