@@ -51,7 +51,7 @@ def class_with_interval(row: Mapping[str, Any], column: str) -> str:
 
     name = column.removeprefix(CLASS_F1)
     ends = bounds(row[CLASS_LOW + name], row[CLASS_HIGH + name], digits=2)
-    doubtful = any(part.startswith(f"{name} (") for part in str(row["doubtful"]).split(", "))
+    doubtful = f", {name} (" in f", {row['doubtful']}"
     return f"{spread(row[column])} {ends}{DOUBTFUL if ends and doubtful else ''}".rstrip()
 
 

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cryostat.core.home import Home
     from cryostat.report.view import Shelf
+
+SLOW = 2**23
+"""Bytes of a file of cells from which reading takes more than a moment."""
 
 
 @click.command("view")
@@ -57,6 +62,8 @@ def command(
     from cryostat.report.view import Overlays, ViewServer, shelve
 
     console = Console()
+    for path in cells:
+        _announce(console, path)
     shelf = shelve(things, home, Overlays(runs, all_runs, cells))
     server = ViewServer(shelf, port)
     console.print(f"Showing {_told(shelf)} at [cyan]{server.url}[/]", highlight=False, soft_wrap=True)
@@ -71,6 +78,13 @@ def command(
         console.print("Ended.")
     finally:
         server.close()
+
+
+def _announce(console: Console, path: Path) -> None:
+    """Say of a file that takes a while that it is being read."""
+    if path.is_file() and (size := path.stat().st_size) > SLOW:
+        told = f"Reading {path.name} ({size / 2**20:,.0f} MiB) …"
+        console.print(told, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _told(shelf: Shelf) -> str:

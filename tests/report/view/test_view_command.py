@@ -35,6 +35,11 @@ def test_what_is_shown_is_told(said, tiff, cells):
     assert said().startswith("Showing 1 dataset at URL")
 
 
+def test_a_large_file_of_cells_is_announced(said, tiff, cells, monkeypatch):
+    monkeypatch.setattr("cryostat.cli.view.SLOW", 10)
+    assert said(str(tiff), "--cells", str(cells)).startswith("Reading cells.geojson (0 MiB) …\nShowing 1 slide")
+
+
 def test_what_is_left_out_is_told(said, judged, squares, monkeypatch):
     other = write_run(judged, squares, "of-yesterday", {"a": [1]})
     record = other / "run.json"
