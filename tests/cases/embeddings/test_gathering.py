@@ -134,6 +134,15 @@ def test_tables_of_patients_keep_the_columns_that_are_numbers_in_all(tmp_path: P
         gather(make_cohort(["a.csv", "c.csv"]), home)
 
 
+def test_a_table_of_features_may_not_show_the_label(tmp_path: Path, make_cohort, home: Home) -> None:
+    (tmp_path / "f.csv").write_text("key,a,label\n7,1,0\n8,2,1\n")
+    cohort = make_cohort(["7", "8"], 'table = "f.csv"', 'key = "key"')
+    with pytest.raises(InputError, match=r"f\.csv: has among its numbers 'label', .* the label of task t\."):
+        gather(cohort, home)
+    (tmp_path / "f.csv").write_text("key,a,label\n7,1,no\n8,2,yes\n")
+    assert values_of(gather(cohort, home)).tolist() == [[1], [2]]
+
+
 def test_rows_of_a_feature_table(tmp_path: Path, make_cohort, home: Home) -> None:
     (tmp_path / "f.csv").write_text("key,u,v\n007,1,2\n007,3,inf\n8,5,6\n8,5,6\n9,,\n")
     evidence = gather(make_cohort(["007", "8", "9", "10", ""], 'table = "f.csv"', 'key = "key"'), home)

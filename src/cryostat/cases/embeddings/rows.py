@@ -22,12 +22,13 @@ def from_table(cohort: Cohort, spec: ModalitySpec, path: Path) -> Gathered:
     """The rows of a table, one or several a patient.
 
     Raises:
-        InputError: It is no table, or lacks the column of keys.
+        InputError: It is no table, lacks the column of keys, or has a label or the split among its numbers.
     """
     found = file_format(path)
     if found not in TABLES:
         raise InputError(f"is no table but {found}", where=path, remedy="Save it as .csv, .tsv or .parquet")
     table = read_features(path, found, key=spec.key or cohort.patient)
+    _require_no_label(cohort, table, path)
     places = _places(table)
 
     def rows_of(key: str) -> list[Embedding]:
@@ -47,6 +48,19 @@ def from_table(cohort: Cohort, spec: ModalitySpec, path: Path) -> Gathered:
         "keys_with_several_rows": sum(len(rows) > 1 for rows in places.values()),
     }
     return Gathered(pooled([each or [] for each in rows], spec.pool), problems, identity)
+
+
+def _require_no_label(cohort: Cohort, table: FeatureTable, path: Path) -> None:
+    """Raise an InputError where a feature has the name of a column that tells what is asked, or who is tested."""
+    never = {task.column: f"the label of task {task.name}" for task in cohort.tasks.values()}
+    if cohort.split is not None:
+        never[cohort.split] = "the division into train and test"
+    if shown := next((name for name in table.columns if name in never), None):
+        raise InputError(
+            f"has among its numbers {shown!r}, the name of the column with {never[shown]}",
+            where=path,
+            remedy="Take it out of this table, or rename it where it is something else",
+        )
 
 
 def _places(table: FeatureTable) -> dict[str, list[int]]:
