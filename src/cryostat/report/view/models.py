@@ -13,12 +13,15 @@ from cryostat.cells.pictures.segments import FOLDER
 from cryostat.core.errors import CryostatError, IdentityError, InputError, SettingError
 from cryostat.core.files import safe_name
 from cryostat.core.identity import digest
-from cryostat.results.predictions import read_predictions
+from cryostat.results.predictions import probability_columns, read_predictions
 from cryostat.results.records import PREDICTIONS, RunRecord, split_family
 from cryostat.results.tables import pooled_scores, told_apart
 
 PART = {"train": "was trained on it", "valid": "was stopped by its score on it", "left": "left it out"}
 """Part of a split to what a run did with a field of it; `left` is none."""
+
+KEY, CLASSES = ["fov_id", "cell_id"], ["y_true", "y_pred"]
+"""Columns of predictions that name a nucleus, and those with its classes."""
 
 
 class Model:
@@ -55,7 +58,7 @@ class Model:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The predictions of all fields that were tested, as read from the files.
+        """The predictions of all fields that were tested: nuclei, classes, probabilities.
 
         Raises:
             InputError: A table is missing or damaged.
@@ -84,7 +87,8 @@ class Model:
                 where=path,
                 remedy="Import the dataset that the run was made on, or run it again",
             )
-        return table
+        # All models that were looked at stay in memory, so what is not shown is left out.
+        return table[[*KEY, *CLASSES, *probability_columns(table.columns)]]
 
     @cached_property
     def errors(self) -> Mapping[str, tuple[int, int]]:
@@ -134,17 +138,16 @@ class Model:
 
 def voted(table: pd.DataFrame) -> pd.DataFrame:
     """A row a nucleus: fov_id, cell_id, y_true, y_pred; of several rows the commonest class, the lowest of equals."""
-    keys, classes = ["fov_id", "cell_id"], ["y_true", "y_pred"]
-    rows = table[[*keys, *classes]]
-    if not rows.duplicated(keys).any():
+    rows = table[[*KEY, *CLASSES]]
+    if not rows.duplicated(KEY).any():
         return rows
-    return pd.concat([_commonest(rows, keys, name) for name in classes], axis=1).reset_index()
+    return pd.concat([_commonest(rows, name) for name in CLASSES], axis=1).reset_index()
 
 
-def _commonest(rows: pd.DataFrame, keys: list[str], name: str) -> pd.Series:
-    counts = rows.groupby([*keys, name]).size().rename("n").reset_index()
-    first = counts.sort_values([*keys, "n", name], ascending=[True, True, False, True]).drop_duplicates(keys)
-    return first.set_index(keys)[name]
+def _commonest(rows: pd.DataFrame, name: str) -> pd.Series:
+    counts = rows.groupby([*KEY, name]).size().rename("n").reset_index()
+    first = counts.sort_values([*KEY, "n", name], ascending=[True, True, False, True]).drop_duplicates(KEY)
+    return first.set_index(KEY)[name]
 
 
 def models_of(dataset: CellDataset, records: Iterable[RunRecord], *, ranked: bool) -> tuple[Model, ...]:
