@@ -16,7 +16,18 @@ from cryostat.report.site.data import Curve
 from cryostat.report.site.downloads import csv_text, tex
 from cryostat.report.site.gallery import confident_errors
 from cryostat.report.site.ladder_charts import open_domain
-from cryostat.report.site.pages import bar, breakable, duration, interval, json_text, number, p_value, page_file, signed
+from cryostat.report.site.pages import (
+    bar,
+    breakable,
+    coded,
+    duration,
+    interval,
+    json_text,
+    number,
+    p_value,
+    page_file,
+    signed,
+)
 from cryostat.results.uncertainty import Estimate
 
 SCORE = Estimate(0.6, 0.5, 0.75)
@@ -36,6 +47,11 @@ def test_figures_as_papers_print_them():
         "2.0 h",
         "2.0 days",
     )
+
+
+def test_backticks_are_code():
+    assert coded("τ of `a<b`, `c`") == "τ of <code>a&lt;b</code>, <code>c</code>"
+    assert coded("one ` alone <i>") == "one ` alone &lt;i&gt;"
 
 
 def test_an_interval_stands_where_it_is():

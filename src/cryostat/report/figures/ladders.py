@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cryostat.report.figures.marks import dodged, few_ticks, interval, limits, rows
 from cryostat.report.figures.style import (
@@ -27,6 +28,7 @@ from cryostat.report.figures.style import (
     ranged,
     share_axis,
     styled,
+    widest,
     wrapped,
 )
 from cryostat.results.intervals import doubt
@@ -84,7 +86,7 @@ def ladder_figure(
             axes.set_ylabel(metric)
         else:
             axes.tick_params(axis="y", labelleft=False)
-    _areas(panels[len(names)], table, names, series, metric)
+    _areas(panels[len(names)], table, names, series, metric, wide / across - 6)
     for axes in panels[len(names) + 1 :]:
         axes.set_visible(False)
     return figure
@@ -111,9 +113,14 @@ def _curves(axes: Axes, table: pd.DataFrame, series: Mapping[str, Look], room: f
     axes.set_xlabel(wrapped(f"{measure}, {unit}" if unit else measure, room, SMALL), size=SMALL)
 
 
-def _areas(axes: Axes, table: pd.DataFrame, names: Sequence[str], series: Mapping[str, Look], metric: str) -> None:
-    """What is left of each model's score on average over the steps, a row a perturbation."""
+def _areas(
+    axes: Axes, table: pd.DataFrame, names: Sequence[str], series: Mapping[str, Look], metric: str, room: float
+) -> None:
+    """What is left of each model's score on average over the steps, a row a perturbation; names stand in the panel."""
     rows(axes, names, size=SMALL)
+    axes.tick_params(axis="y", pad=-2)
+    for label in axes.get_yticklabels():
+        label.set_horizontalalignment("left")
     areas = table.drop_duplicates(["series", "perturbation"]).set_index(["series", "perturbation"])
     for (name, look), move in zip(series.items(), dodged(len(series)), strict=True):
         for at, perturbation in enumerate(names):
@@ -123,8 +130,10 @@ def _areas(axes: Axes, table: pd.DataFrame, names: Sequence[str], series: Mappin
                 interval(axes, at + move, value, low, high, look, size=MARK - 1.2)
     axes.axvline(1, color="#9aa3ad", linewidth=0.6, linestyle=(0, (3, 2)), zorder=1)
     low, high = limits([areas["area"], areas["area_low"], areas["area_high"], [1.0]], margin=0.04)
-    axes.set_xlim(max(0.0, low), high)
-    few_ticks(axes, 30, each=7)
+    low, named = max(0.0, low), widest(names, SMALL) + 2
+    axes.set_xlim(low - (high - low) * named / (room - named), high)
+    steps = MaxNLocator(max(1, int((room - named) / 6)), steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    axes.set_xticks([step for step in steps if low <= step <= high])  # none below the names
     share_axis(axes)
     axes.tick_params(axis="x", labelsize=SMALL)
     grid(axes, "x")
@@ -182,8 +191,8 @@ def _note(ladders: Sequence[LadderRow]) -> str:
     mark, warned = (DOUBTFUL, f" {DOUBTFUL} {few.capitalize()}: likely too narrow.") if few else ("", "")
     return (
         f"Heads as trained on untouched fields; only the test part is changed, at the scale of the protocol. The first "
-        f"step of each panel is untouched. Bars: 95 % intervals{mark} from {first.clusters:,} {several} resampled, the "
-        f"same at all steps; {first.cells:,} nuclei; {seeds}.{warned}"
+        f"step of each panel is untouched. Bands or bars: 95 % intervals{mark} from {first.clusters:,} {several} "
+        f"resampled, the same at all steps; {first.cells:,} nuclei; {seeds}.{warned}"
     )
 
 

@@ -166,7 +166,7 @@ def methods_figure(
         title: Above the figure.
         note: Below it: on whom.
         small: What the intervals are, which stand small in each field; told where there is room for them.
-        width: mm; by default as wide as the table, up to a page.
+        width: mm; by default a column, or a page where there is much to show.
 
     Raises:
         InputError: The table lacks a column, or has no row.
@@ -175,7 +175,7 @@ def methods_figure(
     series = list(dict.fromkeys(table["series"]))
     subsets = [name for name in all_subsets(modalities) if name in set(table["offered"])]
     names = widest([*series, *modalities])
-    wide = width or min(DOUBLE, max(COLUMN, names + 8 + 14 * len(subsets)))
+    wide = width or (COLUMN if names + 8 + 14 * len(subsets) <= COLUMN else DOUBLE)
     cells = table.set_index(["series", "offered"])
     heights = (ROW * len(modalities) + 2, 6.6 * len(series))
     alt = _alt(table, metric)

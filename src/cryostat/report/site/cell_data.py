@@ -9,7 +9,8 @@ from typing import Any
 
 from cryostat.core.errors import CryostatError, InputError
 from cryostat.core.home import Home
-from cryostat.report.site.data import CellBoard, CellRow, ClassResult, DatasetFacts, ShiftResult
+from cryostat.report.site.data import CellBoard, CellRow, ClassResult, ShiftResult
+from cryostat.report.site.facts import DatasetFacts
 from cryostat.report.site.published_rows import published_cells, remarks_on_cells
 from cryostat.results.leaderboard import BLOCK, Row, measured_rows, rank_rows
 from cryostat.results.records import CELLS, BrokenRun, RunRecord

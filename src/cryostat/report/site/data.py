@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from cryostat.report.site.facts import DatasetFacts, ModelFacts, RunFacts
 from cryostat.report.site.ladder_data import LadderBoard
 from cryostat.results.shift import Shift
 from cryostat.results.uncertainty import Estimate
@@ -169,23 +169,6 @@ class CellBoard:
 
 
 @dataclass(frozen=True)
-class DatasetFacts:
-    """What is known of a dataset; counts are 0 where it is not imported here."""
-
-    name: str
-    title: str = ""
-    licence: str = ""
-    citation: str = ""
-    url: str = ""
-    fields: int = 0
-    cells: int = 0
-    patients: int = 0
-    mpp: str = ""
-    classes: tuple[tuple[str, str, int], ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class ShiftResult:
     """One model on two test parts of a dataset: its name, the two splits, and what was found."""
 
@@ -321,46 +304,6 @@ class CaseBoard:
     rows: tuple[CaseRow, ...]
     published: tuple[PublishedCase, ...] = ()
     remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """An encoder as its card tells of it, or a method as its runs do.
-
-    Attributes:
-        name: Its name.
-        kind: `encoder` or `method`.
-        facts: Facts by name.
-        citation: What to cite.
-        notes: What a reader must know.
-        settings: Of a method: name, value in the first run, usual value, and what it does.
-    """
-
-    name: str
-    kind: str
-    facts: Mapping[str, str] = field(default_factory=dict)
-    citation: str = ""
-    notes: tuple[str, ...] = ()
-    settings: tuple[tuple[str, str, str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """One run, for the methods page and the downloads."""
-
-    run_id: str
-    benchmark: str
-    created: str
-    about: Mapping[str, Any]
-    quirks: tuple[str, ...]
-    seconds: Mapping[str, float]
-    device: str
-    packages: Mapping[str, str]
-    python: str
-    platform: str
-    frozen: str
-    failures: Mapping[str, int]
-    predictions: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cryostat.report.site.data import RunFacts, Study
+from cryostat.report.site.data import Study
+from cryostat.report.site.facts import RunFacts
 
 WATTS = {"CPU": 65.0, "GPU": 400.0}
 """Power that a busy machine is taken to draw, W: a desktop processor under load; a data-centre accelerator with its

@@ -19,7 +19,8 @@ from cryostat.core.files import safe_name
 from cryostat.core.identity import digest
 from cryostat.report.site import charts, ladder_charts
 from cryostat.report.site.case_data import METRIC, matrix_shares
-from cryostat.report.site.data import CaseBoard, CellBoard, ModelFacts, Study, best, encoder_of
+from cryostat.report.site.data import CaseBoard, CellBoard, Study, best, encoder_of
+from cryostat.report.site.facts import ModelFacts
 from cryostat.report.site.gallery import Gallery
 from cryostat.report.site.methods import Methods
 from cryostat.report.site.plates import Plate
@@ -104,6 +105,14 @@ def breakable(text: str) -> Markup:
     return Markup("").join(parts)
 
 
+def coded(text: str) -> Markup:
+    """A text with what stands between backticks as code."""
+    parts = text.split("`")
+    whole = len(parts) % 2  # a single backtick is one
+    made = [Markup("<code>{}</code>").format(p) if i % 2 else Markup.escape(p) for i, p in enumerate(parts)]
+    return Markup("").join(made) if whole else Markup.escape(text)
+
+
 def p_value(value: float) -> str:
     """A p-value as papers print it."""
     if math.isnan(value):
@@ -144,6 +153,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "p": p_value,
     "told": charts.told,
     "breakable": breakable,
+    "coded": coded,
     "duration": duration,
     "anchor": lambda name, *more: anchor(str(name), *map(str, more)),
     "known": lambda value: not math.isnan(value),

@@ -10,7 +10,8 @@ from cryostat.core.errors import CryostatError
 from cryostat.core.home import Home
 from cryostat.report.site.case_data import case_boards
 from cryostat.report.site.cell_data import cell_boards, dataset_facts, measured, shift_results, without_places
-from cryostat.report.site.data import CaseBoard, CellBoard, ModelFacts, RunFacts, Study, encoder_of
+from cryostat.report.site.data import CaseBoard, CellBoard, Study, encoder_of
+from cryostat.report.site.facts import ModelFacts, RunFacts
 from cryostat.report.site.ladder_data import ladder_boards
 from cryostat.results.records import CELLS, PREDICTIONS, BrokenRun, RunRecord
 
