@@ -138,3 +138,11 @@ def test_the_group_has_both_commands() -> None:
     told = CliRunner().invoke(cryostat, ["cases", "--help"]).output
     assert "check     Who has what, which classes they have, and what cannot be used." in told
     assert "simulate" in told
+
+
+def test_signs_of_markup_in_names_of_patients_stay_as_they_are(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones(2, np.float32))
+    (tmp_path / "c.csv").write_text("patient_id,m\nP[/b]1,x.npy;gone.npy\n")
+    (tmp_path / "c.toml").write_text('[cohort]\nname = "c"\ntable = "c.csv"\n[modalities.m]\ncolumn = "m"\n')
+    result = CliRunner().invoke(cryostat, ["cases", "check", str(tmp_path / "c.toml")], catch_exceptions=False)
+    assert "P[/b]1 has 1 of 2 files" in result.output

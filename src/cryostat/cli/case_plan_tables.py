@@ -22,7 +22,7 @@ def show_case_plan(plan: CasePlan) -> None:
     from cryostat.cli.tables import wide_console
 
     console = wide_console()
-    console.print(f"[bold]Plan of {escape(plan.study)} · protocol {plan.protocol}[/]", highlight=False)
+    console.print(f"[bold]Plan of {escape(plan.study)} · protocol {escape(plan.protocol)}[/]", highlight=False)
     numbers = {obstacle: number for number, obstacle in enumerate(plan.obstacles, 1)}
     for cohort, modalities in itertools.groupby(plan.modalities, lambda modality: modality.cohort):
         console.print(_evidence_table(cohort, list(modalities)))
@@ -37,12 +37,21 @@ def show_case_plan(plan: CasePlan) -> None:
 
 
 def _evidence_table(cohort: str, modalities: list[ModalityPlan]) -> Table:
+    from rich.markup import escape
+
     embeds = any(m.to_embed != 0 or m.embedded for m in modalities)
     table = _table(f"{cohort} · evidence", ["modality", "from"], ["patients", "files", "unusable", "to read"])
     for name in ("embedded", "to embed", "time") if embeds else ():
         table.add_column(name, justify="right", no_wrap=True)
     for m in modalities:
-        cells = [m.name, m.source, str(m.patients), _or_nothing(m.files), _or_nothing(m.unusable), _size(m.bytes)]
+        cells = [
+            m.name,
+            escape(m.source),
+            str(m.patients),
+            _or_nothing(m.files),
+            _or_nothing(m.unusable),
+            _size(m.bytes),
+        ]
         rest = UNKNOWN if m.to_embed is None else _or_nothing(m.to_embed)
         of_encoder = [_or_nothing(m.embedded), rest, _duration(m.seconds)]
         table.add_row(*cells, *(of_encoder if embeds else ()))
@@ -50,6 +59,8 @@ def _evidence_table(cohort: str, modalities: list[ModalityPlan]) -> Table:
 
 
 def _runs_table(labels: tuple[str, tuple[str, ...]], rows: list[CaseRow], numbers: Mapping[Obstacle, int]) -> Table:
+    from rich.markup import escape
+
     cohort, modalities = labels
     figures = ["patients", "splits", "fits", "predictions", "time"]
     table = _table(f"{cohort} · {' + '.join(modalities)}", ["task", "method"], figures)
@@ -60,7 +71,8 @@ def _runs_table(labels: tuple[str, tuple[str, ...]], rows: list[CaseRow], number
     for row in rows:
         counts = (row.patients, row.splits, row.fits, row.predictions)
         time = "[green]done[/]" if row.done else UNKNOWN if row.seconds is None else _duration(row.seconds)
-        cells = ["" if row.task == task else row.task, row.method, *map(_or_nothing, counts), time, row.basis]
+        names = ("" if row.task == task else row.task, row.method)
+        cells = [*map(escape, names), *map(_or_nothing, counts), time, row.basis]
         if len(table.columns) > len(cells):
             cells.append(" ".join(f"[red]{numbers[obstacle]}[/]" for obstacle in row.obstacles))
         table.add_row(*cells)

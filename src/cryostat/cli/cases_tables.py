@@ -159,7 +159,7 @@ def _print_problems(console: Console, problems: Sequence[Problem]) -> None:
     frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))
     for (modality, reason), found in frequent[:MOST_PROBLEMS]:
         where = f" ({found[0].where})" if len(found) == 1 else ""
-        table.add_row(modality, Text(reason + where), f"{len(found):,}", Text(_patients(found)), _remains(found))
+        table.add_row(modality, Text(reason + where), f"{len(found):,}", Text(_patients(found)), Text(_remains(found)))
     console.print(table)
     if len(frequent) > MOST_PROBLEMS:
         rest = sum(len(found) for _, found in frequent[MOST_PROBLEMS:])
