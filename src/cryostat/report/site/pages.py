@@ -25,7 +25,7 @@ from cryostat.report.site.gallery import Gallery
 from cryostat.report.site.methods import Methods
 from cryostat.report.site.plates import Plate
 from cryostat.results.cases.metrics import METRICS
-from cryostat.results.intervals import doubt
+from cryostat.results.intervals import FEW_CLUSTERS, doubt
 from cryostat.results.uncertainty import Estimate
 
 LONGEST = 80
@@ -180,6 +180,7 @@ GLOBALS: Mapping[str, Any] = {
     "encoder_of": encoder_of,
     "cohort_page": cohort_page,
     "few": doubt,
+    "FEW": FEW_CLUSTERS,
     "METRIC": METRIC,
     "METRICS": METRICS,
 }
