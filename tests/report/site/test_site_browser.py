@@ -137,7 +137,7 @@ def test_fields_zoom_and_move(opened):
 
 
 def test_panels_of_methods_switch(opened):
-    page = opened("cohort-glioma-grade-standard-kfold.html")
+    page = opened("cohort-glioma-grade-standard-kfold-mri-wsi.html")
     assert page.locator("[data-panel]:visible").count() == 1
     first = page.locator("[data-panel]:visible").get_attribute("data-panel")
     page.locator("[data-panel-choice]").select_option(index=1)

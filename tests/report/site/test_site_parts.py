@@ -12,7 +12,7 @@ from PIL import Image
 
 from cryostat.cells.drawing import Style, overlays, painted
 from cryostat.report.site.charts import Chart, domain, signed_domain, ticks, waiting
-from cryostat.report.site.data import Curve
+from cryostat.report.site.data import CaseBoard, Curve, Study
 from cryostat.report.site.downloads import csv_text, tex
 from cryostat.report.site.gallery import confident_errors
 from cryostat.report.site.ladder_charts import open_domain
@@ -20,6 +20,7 @@ from cryostat.report.site.pages import (
     bar,
     breakable,
     coded,
+    cohort_page,
     duration,
     interval,
     json_text,
@@ -143,3 +144,28 @@ def test_an_overlay_laid_on_a_picture_is_the_painted_picture():
     want = np.asarray(painted(picture, instances, styles), int)
     assert np.abs(np.asarray(together.convert("RGB"), int) - want).max() <= 2
     assert np.asarray(layer)[0, 0, 3] == 0
+
+
+def board_of(task: str, split: str, *modalities: str, cohort: str = "glioma") -> CaseBoard:
+    """A leaderboard of cases without rows."""
+    return CaseBoard(cohort, task, "standard", split, modalities, ("a", "b"), (1, 1), 2, {}, ())
+
+
+def test_leaderboards_of_one_task_have_their_own_names_and_pages():
+    boards = (
+        board_of("idh", "kfold", "mri", "wsi"),
+        board_of("idh", "site", "mri", "wsi"),
+        board_of("idh", "kfold", "mri", "wsi", "clinical"),
+        board_of("grade", "kfold", "mri", "wsi"),
+        board_of("idh", "kfold", "mri", cohort="other"),
+    )
+    study = Study("t", cases=boards)
+    assert [study.label(board) for board in boards] == [
+        "glioma · idh · kfold",
+        "glioma · idh · site",
+        "glioma · idh · kfold · with clinical",
+        "glioma · grade",
+        "other · idh",
+    ]
+    assert len({page_file("cohort", cohort_page(board)) for board in boards}) == len(boards)
+    assert study.siblings(boards[4]) == (boards[4],)

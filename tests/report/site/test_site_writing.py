@@ -143,10 +143,10 @@ def test_published_rows_say_whose_they_are_and_what_is_wrong_with_them(site):
 
 
 def test_published_rows_of_patients_name_their_table(site):
-    text = plain(site / "cohort-corebt-who_grade-standard-kfold.html")
+    text = plain(site / "cohort-corebt-who_grade-standard-kfold-mri-wsi.html")
     assert "printed by CoRe-BT: WHO grade (Table 3)." in text
     assert "implied: 0.37–0.80" in text
-    assert "printed by" not in plain(site / "cohort-glioma-grade-standard-kfold.html")
+    assert "printed by" not in plain(site / "cohort-glioma-grade-standard-kfold-mri-wsi.html")
     rows = [r for r in read_csv(site / "data/cases.csv") if r["published"]]
     assert {r["cohort"] for r in rows} == {"corebt"}
     (value,) = [r["value"] for r in rows if (r["method"], r["metric"]) == ("MRI only", "balanced_accuracy")]

@@ -336,6 +336,18 @@ class Study:
         """The leaderboards of a dataset."""
         return tuple(board for board in self.cells if board.dataset == dataset)
 
+    def siblings(self, board: CaseBoard) -> tuple[CaseBoard, ...]:
+        """The leaderboards of a cohort, that of `board` among them."""
+        return tuple(other for other in self.cases if other.cohort == board.cohort)
+
+    def label(self, board: CaseBoard) -> str:
+        """Cohort and task of a leaderboard of cases, and what parts it from others of that cohort and task."""
+        alike = [other for other in self.siblings(board) if other.task == board.task]
+        shared = set.intersection(*(set(other.modalities) for other in alike))
+        own = [name for name in board.modalities if name not in shared]
+        varying = [getattr(board, n) for n in ("protocol", "split") if len({getattr(o, n) for o in alike}) > 1]
+        return " · ".join([board.cohort, board.task, *varying, *([f"with {' + '.join(own)}"] if own else [])])
+
     def rows_of(self, model: ModelFacts) -> Iterator[tuple[CellBoard | CaseBoard, CellRow | CaseRow]]:
         """Every row of ours that an encoder or method has, with its board."""
         for board in self.cells if model.kind == "encoder" else ():

@@ -65,7 +65,7 @@ def anchor(*parts: str) -> str:
 
 def cohort_page(board: CaseBoard) -> str:
     """Name under which a leaderboard of cases has its page."""
-    return f"{board.cohort}-{board.task}-{board.protocol}-{board.split}"
+    return "-".join((board.cohort, board.task, board.protocol, board.split, *board.modalities))
 
 
 def json_text(value: Any) -> Markup:
@@ -156,6 +156,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "coded": coded,
     "duration": duration,
     "anchor": lambda name, *more: anchor(str(name), *map(str, more)),
+    "cohort_link": lambda board: link("cohort", cohort_page(board)),
     "known": lambda value: not math.isnan(value),
 }
 """What templates call."""
@@ -213,9 +214,7 @@ def pages(study: Study, methods: Methods, galleries: Mapping[str, Gallery], plat
         given = {"facts": facts, "boards": study.boards_of(name), "shifts": study.shifts.get(name, ())}
         yield Page(page_file("dataset", name), "dataset.html", name, given | {"gallery": galleries.get(name)})
     for board in study.cases:
-        yield Page(
-            page_file("cohort", cohort_page(board)), "cohort.html", f"{board.cohort} · {board.task}", {"board": board}
-        )
+        yield Page(page_file("cohort", cohort_page(board)), "cohort.html", study.label(board), {"board": board})
     for name, gallery in galleries.items():
         yield Page(page_file("gallery", name), "gallery.html", f"Gallery of {name}", {"gallery": gallery})
     for model in study.models:
