@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from cryostat.cli import cryostat
+from cryostat.cli.interval_texts import caption
 from cryostat.core.errors import SettingError
 from cryostat.core.files import write_json
 from cryostat.core.home import Home
@@ -144,3 +146,15 @@ def test_a_name_must_fit_one_run(home, put):
     assert "names of 2 runs" in str(results(home, "show", "vit").exception)
     assert isinstance(results(home, "show", "resnet").exception, SettingError)
     assert results(home, "show", "colon-base-vit-1").exit_code == 0
+
+
+def test_a_class_that_few_fields_hold_has_its_footnote_where_classes_are_shown():
+    facts = {"cluster": "field", "clusters": 27, "effective_clusters": 16.0, "cells": 900, "design_effect": 9.0}
+    facts |= {"doubtful": "tumour (3)", "rank": np.nan, "rare": "", "complete": True, "seeds": 1}
+    rows = pd.DataFrame([facts])
+    marked = [line for line in caption(rows, True) if "†" in line]
+    assert marked == [
+        "† Mostly held by few fields of view (as good as so many equal ones), the interval is likely too narrow: "
+        "tumour (3)."
+    ]
+    assert not any("†" in line for line in caption(rows, False))

@@ -55,8 +55,8 @@ def class_with_interval(row: Mapping[str, Any], column: str) -> str:
     return f"{spread(row[column])} {ends}{DOUBTFUL if ends and doubtful else ''}".rstrip()
 
 
-def caption(rows: pd.DataFrame) -> list[str]:
-    """What the intervals and ranks of a table rest on."""
+def caption(rows: pd.DataFrame, classes: bool) -> list[str]:
+    """What the intervals and ranks of a table rest on; of its classes, where they are shown."""
     first = rows.iloc[0]
     if first["cluster"] is None:
         return []
@@ -64,7 +64,7 @@ def caption(rows: pd.DataFrame) -> list[str]:
     lines = [_basis(number, str(first["cluster"]), float(first["effective_clusters"]), rows)]
     if number > 1 and (why := _doubt(first)):
         lines.append(f"{DOUBTFUL} {why[0].upper()}{why[1:]}: the interval is likely too narrow.")
-    elif isinstance(first["doubtful"], str) and first["doubtful"]:
+    elif classes and isinstance(first["doubtful"], str) and first["doubtful"]:
         kind = PLURALS[str(first["cluster"])]
         told = f"Mostly held by few {kind} (as good as so many equal ones), the interval is likely too narrow"
         lines.append(f"{DOUBTFUL} {told}: {first['doubtful']}.")

@@ -26,7 +26,7 @@ class View:
         by_class: Prefix of the per-class columns.
         hint: How to come by such runs.
         class_figure: What a row shows of a per-class column.
-        caption: Lines below the table of rows that compare.
+        caption: Lines below the table of rows that compare; told whether their classes are shown.
         published: Published rows of a table of runs, of some encoders and heads; None where nothing is published.
     """
 
@@ -37,7 +37,7 @@ class View:
     by_class: str
     hint: str
     class_figure: Callable[[Mapping[str, Any], str], str] = lambda row, column: _plain_figure(row, column)
-    caption: Callable[[pd.DataFrame], Sequence[str]] = lambda rows: ()
+    caption: Callable[[pd.DataFrame, bool], Sequence[str]] = lambda rows, classes: ()
     published: Callable[..., pd.DataFrame] | None = None
 
 

@@ -123,7 +123,7 @@ def _block(
     known = rows[rows[classes].notna().any(axis=1)] if classes else rows
     for figures in _fitting(by_class, known, width):
         yield _side_by_side(f"{view.by_class.strip().upper()} by class", known, figures)
-    lines = [*view.caption(ours), *(footnotes(printed) if printed is not None else ())]
+    lines = [*view.caption(ours, bool(classes)), *(footnotes(printed) if printed is not None else ())]
     for line in [*lines, ""] if lines else ():
         yield Text(line, style="dim")
 

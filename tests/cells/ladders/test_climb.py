@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,8 +68,8 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     seen: list[int] = []
     forward: Callable[..., object] = StainBank.forward
 
-    def counted(self: StainBank, rgb: object) -> object:
-        seen.append(len(rgb))  # type: ignore[arg-type]
+    def counted(self: StainBank, rgb: Sized) -> object:
+        seen.append(len(rgb))
         return forward(self, rgb)
 
     monkeypatch.setattr(StainBank, "forward", counted)

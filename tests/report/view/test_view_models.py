@@ -89,7 +89,7 @@ def test_damaged_predictions_are_told_at_once_where_the_run_is_named(own, square
 def test_a_changed_dataset_is_told(own, squares):
     toml = own.datasets / "squares" / "dataset.toml"
     toml.write_text(toml.read_text().replace(squares.identity, "0" * 16))
-    with pytest.raises(IdentityError, match=f"of identity {squares.identity}; the one shown is {'0' * 16}"):
+    with pytest.raises(IdentityError, match=f"of identity {squares.identity}; the one imported is {'0' * 16}"):
         shelve(["squares"], own, Overlays(runs=[FOLD]))
     shelf = shelve(["squares"], own, Overlays(every_run=True))
     assert not shelf.models

@@ -21,12 +21,21 @@ def dataset_of(record: RunRecord, home: Home | None) -> CellDataset:
     if not isinstance(name, str):
         raise InputError("does not name its dataset", where=folder / RECORD, remedy="Run it again")
     dataset = load_dataset(name, home)
+    check_made_on(record, dataset)
+    return dataset
+
+
+def check_made_on(record: RunRecord, dataset: CellDataset) -> None:
+    """Refuse a dataset that is not, or no longer, the one that a run was made on.
+
+    Raises:
+        IdentityError: It is another one, by its identity.
+    """
     made_on = record.identity.get("dataset")
     if made_on != dataset.identity:
         raise IdentityError(
-            f"run {record.run_id!r} was made on dataset {name!r} of identity {made_on}; the one imported is "
-            f"{dataset.identity}",
+            f"run {record.run_id!r} was made on dataset {record.settings.get('dataset')!r} of identity {made_on}; the "
+            f"one imported is {dataset.identity}",
             where=dataset.folder,
             remedy="Import that dataset again as it was, or run again on this one",
         )
-    return dataset

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cryostat.cells.dataset import CellDataset
 from cryostat.cells.pictures.segments import FOLDER
+from cryostat.cells.runs.origin import check_made_on
 from cryostat.core.errors import CryostatError, IdentityError, InputError, SettingError
 from cryostat.core.files import safe_name
 from cryostat.core.identity import digest
@@ -207,22 +208,6 @@ def _title(runs: Sequence[RunRecord]) -> str:
     return " · ".join(text for text in told if text) or runs[0].run_id
 
 
-def check_same(dataset: CellDataset, record: RunRecord) -> None:
-    """Refuse a run that was made on the dataset as it was before.
-
-    Raises:
-        IdentityError: The dataset has changed since.
-    """
-    seen = record.identity.get("dataset")
-    if seen != dataset.identity:
-        raise IdentityError(
-            f"run {record.run_id!r} was made on dataset {record.settings.get('dataset')!r} of identity {seen}; the one "
-            f"shown is {dataset.identity}",
-            where=dataset.folder,
-            remedy="Import that dataset again as it was, or run again on this one",
-        )
-
-
 def runs_by_dataset(datasets: Mapping[str, CellDataset], records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     """The runs of each dataset that is shown.
 
@@ -244,7 +229,7 @@ def _dataset_of(datasets: Mapping[str, CellDataset], record: RunRecord) -> str:
     named = record.settings.get("dataset")
     for name, dataset in datasets.items():
         if named in (name, dataset.name):
-            check_same(dataset, record)
+            check_made_on(record, dataset)
     raise SettingError(
         f"run {record.run_id!r} is of dataset {named!r}, and shown are {', '.join(map(repr, datasets)) or 'none'}",
         remedy=f"Show its dataset too: cryostat view {named} --run {record.run_id}",
